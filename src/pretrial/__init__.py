@@ -1,0 +1,1 @@
+"""Pretrial: controlled trials of pre-training data."""
