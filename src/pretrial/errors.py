@@ -47,3 +47,7 @@ class Interrupted(PretrialError):
     """Stopped on request; what was done is kept."""
 
     exit_code = 130
+
+
+class DivergedError(RunError):
+    """A training run met a loss that is not finite. It would do so again, so the failure is remembered."""

@@ -1,1 +1,1 @@
-
+"""Tokens: the tokenizer, and memory-mapped shards with document boundaries."""

@@ -1,0 +1,369 @@
+"""Runs planned steps on this machine: only what is needed, only what is not there, one lock per artefact.
+
+The runner knows nothing of what a step does. It starts from the wanted steps and goes upstream only as far as
+something is missing. An input is hashed when a step reads it; a damaged one is made again, and that is said. A
+step that fails takes down what depends on it and nothing else. A failure that would repeat (a diverged run)
+is remembered, so that a finished study stays finished.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import shutil
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from pretrial.errors import DivergedError, Interrupted, RunError
+from pretrial.execute.worker import load_function, make_pool, run_substep
+from pretrial.plan.steps import Step
+from pretrial.store.artefacts import Artefact, DamagedError, Store, payload_of, read_json, write_atomically
+from pretrial.store.identity import fingerprint
+
+Json = dict[str, Any]
+
+
+class Observer(Protocol):
+    """Who watches a run: a terminal, a log, a notebook."""
+
+    def started(self, step: Step) -> None:
+        """A step begins (it is not cached)."""
+
+    def progress(self, step: Step, done: float, total: float, facts: Mapping[str, float | str]) -> None:
+        """A running step reports."""
+
+    def finished(self, step: Step, seconds: float) -> None:
+        """A step was made."""
+
+    def failed(self, step: Step, error: RunError) -> None:
+        """A step failed."""
+
+    def log(self, message: str) -> None:
+        """A line for the log."""
+
+    def warn(self, message: str) -> None:
+        """A warning."""
+
+
+class FailedInputError(RunError):
+    """A step could not run since one of its inputs failed; `origin` is the step that did."""
+
+    def __init__(self, what: str, *, where: str | None = None, remedy: str | None = None) -> None:
+        super().__init__(what, where=where, remedy=remedy)
+        self.origin = ""
+
+
+@dataclass
+class Context:
+    """What a step's function sees; see `StepContext`."""
+
+    config: Json
+    settings: Json
+    inputs: Mapping[str, Artefact]
+    out: Path
+    work: Path
+    step: Step
+    runner: Runner
+    warnings: list[str] = field(default_factory=list)
+
+    def progress(self, done: float, total: float, **facts: float | str) -> None:
+        """Pass live progress on."""
+        self.runner.observer.progress(self.step, done, total, facts)
+
+    def log(self, message: str) -> None:
+        """Pass a log line on."""
+        self.runner.observer.log(message)
+
+    def warn(self, message: str) -> None:
+        """Show a warning and keep it with the artefact."""
+        self.warnings.append(message)
+        self.runner.observer.warn(message)
+
+    def stop_requested(self) -> bool:
+        """Whether the user asked to stop."""
+        return self.runner.stop()
+
+    def map(
+        self,
+        kind: str,
+        version: int,
+        configs: Sequence[Json],
+        function: str,
+        *,
+        inputs: Mapping[str, Any] | None = None,
+        settings: Sequence[Json] | None = None,
+        labels: Sequence[str] | None = None,
+    ) -> list[Any]:
+        """Run sub-steps in the worker pool; see `StepContext.map`."""
+        given: Mapping[str, Artefact] = inputs or {}
+        contents = {name: artefact.content for name, artefact in given.items()}
+        payloads = [payload_of(kind, version, config, contents) for config in configs]
+        keys = [fingerprint(payload) for payload in payloads]
+        store = self.runner.store
+        made: list[Artefact | None] = [store.find(kind, key) for key in keys]
+        missing = [i for i, artefact in enumerate(made) if artefact is None]
+        for i in [i for i, artefact in enumerate(made) if artefact is not None]:
+            self.warnings += made[i].manifest["cost"].get("warnings", [])  # type: ignore[union-attr]
+        if missing:
+            pool = self.runner.pool()
+            futures = {
+                i: pool.submit(
+                    run_substep,
+                    store.root,
+                    kind,
+                    keys[i],
+                    payloads[i],
+                    function,
+                    configs[i],
+                    settings[i] if settings else {},
+                    given,
+                )
+                for i in missing
+            }
+            done = len(configs) - len(missing)
+            try:
+                for i in missing:
+                    _, warnings, _ = futures[i].result()
+                    done += 1
+                    for message in warnings:
+                        self.warn(message)
+                    self.progress(done, len(configs), doing=labels[i] if labels else kind)
+                    made[i] = store.find(kind, keys[i])
+                    if self.stop_requested():
+                        raise Interrupted("stopped on request")
+            except BrokenProcessPool:
+                self.runner.drop_pool()
+                raise RunError(
+                    f"{self.step.name}: a worker process died",
+                    remedy="Often that is the system's memory running out; try --workers 1.",
+                ) from None
+            finally:
+                for future in futures.values():
+                    future.cancel()
+        return [self.runner.verified(artefact) for artefact in made if artefact is not None]
+
+
+class Runner:
+    """Makes artefacts of planned steps in this process and a pool beside it.
+
+    Args:
+        store: where artefacts are.
+        steps: all steps of the plan; inputs refer to them by name.
+        observer: who is told.
+        workers: processes for sub-steps.
+        what: who we are, for others who wait for us.
+        stop: whether to stop at the next safe point.
+        retry: try again what failed for good before.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        steps: Iterable[Step],
+        observer: Observer,
+        *,
+        workers: int = 2,
+        what: str = "",
+        stop: Callable[[], bool] = lambda: False,
+        retry: bool = False,
+    ) -> None:
+        self.store = store
+        self.steps = {step.name: step for step in steps}
+        self.observer = observer
+        self.workers = workers
+        self.what = what
+        self.stop = stop
+        self.retry = retry
+        self.failures: dict[str, RunError] = {}
+        self.made: dict[str, float] = {}
+        self._found: dict[str, Artefact] = {}
+        self._requests: dict[str, str] = {}
+        self._pool: ProcessPoolExecutor | None = None
+
+    # -- looking ---------------------------------------------------------------------------------------------
+
+    def request(self, name: str) -> str:
+        """Identity of a step as far as it is known without running anything."""
+        if name not in self._requests:
+            step = self.steps[name]
+            known = {i: self.request(s) for i, s in step.inputs.items() if i not in step.unkeyed}
+            request = fingerprint(step.payload(known))
+            if step.changeable:
+                request = fingerprint({"request": request, "kept": self.store.resolve(request)})
+            self._requests[name] = request
+        return self._requests[name]
+
+    def find(self, name: str) -> Artefact | None:
+        """The artefact of a step when it is there, looking neither upstream nor into its files."""
+        if name in self._found:
+            return self._found[name]
+        step = self.steps[name]
+        key = self.store.resolve(self._pointer(step))
+        artefact = self.store.find(step.kind, key) if key else None
+        if artefact is None and not step.changeable:
+            inputs = {i: self.find(s) for i, s in step.inputs.items() if i not in step.unkeyed}
+            if all(inputs.values()):
+                key = step.key({i: a.content for i, a in inputs.items() if a is not None})
+                artefact = self.store.find(step.kind, key)
+                if artefact is not None:
+                    self.store.remember(self._pointer(step), key)
+        if artefact is not None:
+            self._found[name] = artefact
+        return artefact
+
+    def failure(self, name: str) -> RunError | None:
+        """What is known to make this step fail, from this run or an earlier one."""
+        if name in self.failures:
+            return self.failures[name]
+        if self.retry:
+            return None
+        step = self.steps[name]
+        for upstream in step.inputs.values():
+            if self.find(upstream) is None and (error := self.failure(upstream)) is not None:
+                return _failed_input(step, upstream, error)
+        try:
+            record = read_json(self._failure_path(self.request(name)))
+        except (FileNotFoundError, ValueError):
+            return None
+        return DivergedError(record["what"], where=record["where"], remedy=record["remedy"])
+
+    # -- making ----------------------------------------------------------------------------------------------
+
+    def run(self, wanted: Sequence[str]) -> None:
+        """Make all wanted steps; failures are collected in `failures`, by step name."""
+        try:
+            for name in wanted:
+                if self.stop():
+                    raise Interrupted("stopped on request")
+                try:
+                    self.ensure(name)
+                except RunError as error:
+                    self.failures.setdefault(name, error)
+        finally:
+            self.drop_pool()
+
+    def ensure(self, name: str) -> Artefact:
+        """The artefact of a step, made if it is not there.
+
+        Raises:
+            RunError: when the step, or one that it needs, fails.
+        """
+        artefact = self.find(name)
+        if artefact is not None:
+            return artefact
+        step = self.steps[name]
+        if (known := self.failure(name)) is not None:
+            if name not in self.failures:
+                self.failures[name] = known
+                self.observer.failed(step, known)
+            raise known
+        inputs = {}
+        for given, upstream in step.inputs.items():
+            try:
+                inputs[given] = self.verified(self.ensure(upstream), upstream)
+            except RunError as error:
+                failed = _failed_input(step, upstream, error)
+                self.failures[name] = failed
+                raise failed from error
+        artefact = self._make(step, inputs)
+        self._found[name] = artefact
+        return artefact
+
+    def verified(self, artefact: Artefact, name: str | None = None) -> Artefact:
+        """The artefact with its hashes checked; a damaged one is made again when its step is known."""
+        try:
+            self.store.verify(artefact)
+        except DamagedError as error:
+            self.observer.warn(f"{error}; it was set aside and is made again")
+            if name is None:
+                raise RunError(
+                    f"{error}", remedy="It was set aside; run the same command again to make it anew."
+                ) from None
+            self._found.pop(name, None)
+            artefact = self.ensure(name)
+        return artefact
+
+    def pool(self) -> ProcessPoolExecutor:
+        """The worker pool, started at first use."""
+        if self._pool is None:
+            self._pool = make_pool(self.workers)
+        return self._pool
+
+    def drop_pool(self) -> None:
+        """Stop the workers."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+            self._pool = None
+
+    def _make(self, step: Step, inputs: Mapping[str, Artefact]) -> Artefact:
+        contents = {name: artefact.content for name, artefact in inputs.items()}
+        payload = step.payload({k: v for k, v in contents.items() if k not in step.unkeyed})
+        if step.changeable:
+            payload["state"] = step.settings["state"]
+        key = fingerprint(payload)
+
+        def waiting(holder: str) -> None:
+            self.observer.log(f"{step.name}: waiting for {holder}, which is making it")
+
+        with self.store.lock(key, f"{self.what}: {step.name}", waiting):
+            artefact = self.store.find(step.kind, key)
+            if artefact is None or (step.changeable and step.settings.get("refresh")):
+                artefact = self._run(step, key, payload, inputs)
+        self.store.remember(self._pointer(step), key)
+        if step.changeable:
+            # Everything downstream is identified through what was kept.
+            self._requests.clear()
+        return artefact
+
+    def _run(self, step: Step, key: str, payload: Json, inputs: Mapping[str, Artefact]) -> Artefact:
+        out = self.store.scratch(key)
+        context = Context(
+            json.loads(json.dumps(payload["config"])),
+            dict(step.settings),
+            inputs,
+            out,
+            self.store.work(key),
+            step,
+            self,
+        )
+        self.observer.started(step)
+        started = time.monotonic()
+        try:
+            facts = load_function(step.function)(context)
+            seconds = time.monotonic() - started
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+            cost = {"seconds": seconds, "peak_bytes": peak, "warnings": context.warnings}
+            artefact = self.store.commit(step.kind, key, payload, facts, out, cost)
+        except RunError as error:
+            shutil.rmtree(out, ignore_errors=True)
+            if isinstance(error, DivergedError):
+                record = {"what": error.what, "where": error.where, "remedy": error.remedy}
+                write_atomically(self._failure_path(self.request(step.name)), json.dumps(record))
+            self.failures[step.name] = error
+            self.observer.failed(step, error)
+            raise
+        except BaseException:
+            shutil.rmtree(out, ignore_errors=True)
+            raise
+        self.made[step.name] = seconds
+        self.observer.finished(step, seconds)
+        return artefact
+
+    def _pointer(self, step: Step) -> str:
+        if step.changeable:
+            return fingerprint(step.payload({}))
+        return self.request(step.name)
+
+    def _failure_path(self, request: str) -> Path:
+        return self.store.root / "failures" / f"{request}.json"
+
+
+def _failed_input(step: Step, upstream: str, error: RunError) -> FailedInputError:
+    failed = FailedInputError(f"{step.name} was not run: {upstream} failed ({error.what})")
+    failed.origin = error.origin if isinstance(error, FailedInputError) else upstream
+    return failed
