@@ -1,1 +1,1 @@
-
+"""Corpora: a reader a file, a rule family a file, shards, selection."""

@@ -232,6 +232,12 @@ class Runner:
             return None
         return DivergedError(record["what"], where=record["where"], remedy=record["remedy"])
 
+    def forget(self, name: str) -> None:
+        """Drop what was kept of a step whose outside input can change, so that it is read again."""
+        self.store.forget(self._pointer(self.steps[name]))
+        self._found.clear()
+        self._requests.clear()
+
     # -- making ----------------------------------------------------------------------------------------------
 
     def run(self, wanted: Sequence[str]) -> None:

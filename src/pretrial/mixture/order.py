@@ -1,13 +1,15 @@
 """Which window of a source its k-th draw is.
 
-Guarantees: every window exactly once per epoch; epochs differ in order; the position is one integer and a look-up
-costs the same at every position; the result depends on the source's content, the two seeds and the position alone,
-never on variant, stage, budget, batch or rank. The order seed moves windows inside blocks of 4,096 draws only, so
-for one subset seed every complete block holds the same windows under all order seeds.
+Guarantees: every window exactly once per epoch; epochs differ in order; the position is one integer and a
+look-up costs the same at every position; the result depends on the source's content, the two seeds and the
+position alone, never on variant, stage, budget, batch or rank. The order seed moves windows inside blocks
+of 4,096 draws only, so for one subset seed every complete block holds the same windows under all order
+seeds.
 
-Both permutations are keyed Feistel networks (balanced halves, 8 rounds, SplitMix64 as round function: Steele, Lea
-and Flood, *Fast splittable pseudorandom number generators*, OOPSLA 2014), brought to the wanted size by cycle
-walking (Black and Rogaway, *Ciphers with arbitrary finite domains*, CT-RSA 2002). They shuffle; they keep no secret.
+Both permutations are keyed Feistel networks (balanced halves, 8 rounds, SplitMix64 as round function:
+Steele, Lea and Flood, *Fast splittable pseudorandom number generators*, OOPSLA 2014), brought to the wanted
+size by cycle walking (Black and Rogaway, *Ciphers with arbitrary finite domains*, CT-RSA 2002). They
+shuffle; they keep no secret.
 """
 
 from __future__ import annotations
@@ -89,7 +91,7 @@ def _round_keys(purpose: str, seed: int, content: str, epoch: int, block: int) -
 
 
 def _permute(x: U64, row: NDArray[np.intp], sizes: U64, halves: U64, keys: U64) -> U64:
-    """Image of x[i] (below sizes[row[i]]) under permutation `row[i]`; x [n], sizes and halves [m], keys [m, 8]."""
+    """Image of x[i] (below sizes[row[i]]) under permutation row[i]; x, row: [n], keys: [m, 8], others [m]."""
     row = row.reshape(-1)
     out = _feistel(x, row, halves, keys)
     outside = np.flatnonzero(out >= sizes[row])

@@ -2,10 +2,11 @@
 
 Tijdeman's rule (*The chairman assignment problem*, Discrete Mathematics 32, 1980) on exact rational shares.
 
-Guarantees: at every prefix of t sequences each source i has been given within 1 − 1/(2k−2) of shareᵢ·t sequences
-(k sources, k ≥ 2); the pattern repeats with the shares' common denominator; everything is integer arithmetic, so
-equal shares give the equal pattern on every machine. What it costs: the pattern of one period is built once and
-kept (at most 1,000,000 entries); a look-up afterwards is constant time for any position.
+Guarantees: at every prefix of t sequences each source i has been given within 1 − 1/(2k−2) of shareᵢ·t
+sequences (k sources, k ≥ 2); the pattern repeats with the shares' common denominator; everything is integer
+arithmetic, so equal shares give the equal pattern on every machine. What it costs: the pattern of one
+period is built once and kept (at most 1,000,000 entries); a look-up afterwards is constant time for any
+position.
 
 It does not know tokens, stages or files: it only turns a position into the index of a source.
 """
@@ -110,6 +111,7 @@ def _pattern(weights: tuple[int, ...]) -> tuple[NDArray[np.int32], tuple[NDArray
             given[t - 1] = heapq.heappop(waiting)
         pattern = source[by_deadline[given]].astype(np.int32)
     places = tuple(np.flatnonzero(pattern == index).astype(np.int64) for index in range(len(weights)))
-    for array in (pattern, *places):
-        array.setflags(write=False)
+    pattern.setflags(write=False)
+    for indices in places:
+        indices.setflags(write=False)
     return pattern, places

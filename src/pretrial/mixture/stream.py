@@ -1,11 +1,11 @@
 """The training stream of one variant: sequence number in, tokens and attention segments out.
 
-Guarantees: a pure function of the segments, the files and the seeds. There is no iterator and no rank state: any
-process may ask for any sequence in any order and gets the same tokens, so the stream is the same for every number
-of ranks. Token files stay on disk (memory-mapped); a batch copies only its own windows.
+Guarantees: a pure function of the segments, the files and the seeds. There is no iterator and no rank
+state: any process may ask for any sequence in any order and gets the same tokens, so the stream is the same
+for every number of ranks. Token files stay on disk (memory-mapped); a batch copies only its own windows.
 
-A sequence is one window of one source: `context + 1` tokens and exactly `context` loss-bearing targets. Attention
-segments come from the stored document offsets; nothing looks for the mark in the tokens.
+A sequence is one window of one source: `context + 1` tokens and exactly `context` loss-bearing targets.
+Attention segments come from the stored document offsets; nothing looks for the mark in the tokens.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +59,11 @@ class TokenFiles:
         """Documents in the stream."""
         return len(self.starts) - 1
 
+    @property
+    def dropped(self) -> int:
+        """Targets in the partial last window, which is never drawn."""
+        return max(0, len(self.tokens) - 1) - self.windows * self.context
+
     def read(self, window: int) -> NDArray[np.unsignedinteger]:
         """The context + 1 tokens of one window, as a view of the file."""
         at = window * self.context
@@ -76,7 +81,8 @@ class TokenFiles:
     def segments(self, windows: ArrayLike) -> NDArray[np.int32]:
         """Attention segment of each input position: [n, context], from 0 in each window, rising.
 
-        An input position has the segment of its target, since the mark that ends a document opens the next one.
+        An input position has the segment of its target, since the mark that ends a document opens the next
+        one.
         """
         at = np.asarray(windows, dtype=np.int64).reshape(-1, 1) * self.context
         document = self.document_of(at + np.arange(1, self.context + 1))
@@ -95,8 +101,8 @@ class TokenFiles:
 class StreamSegment:
     """One mixture, from a sequence on until the next segment starts.
 
-    `start_sequence` counts the sequences of the whole variant. `first_draw[i]` is the draw that source i starts
-    with: where it stopped before (data carried) or 0 (replay); `next_segment` computes it.
+    `start_sequence` counts the sequences of the whole variant. `first_draw[i]` is the draw that source i
+    starts with: where it stopped before (data carried) or 0 (replay); `next_segment` computes it.
     """
 
     start_sequence: int
@@ -123,8 +129,8 @@ class StreamSegment:
 def carry_draws(segments: Sequence[StreamSegment], at_sequence: int, carried: bool = True) -> dict[str, int]:
     """Draw that each source seen so far goes on with after the first `at_sequence` sequences of the variant.
 
-    With `carried` false every source starts again at 0: what it gave before is replayed. A source that a segment
-    leaves out keeps its place. A source not in the result has not been drawn: it starts at 0.
+    With `carried` false every source starts again at 0: what it gave before is replayed. A source that a
+    segment leaves out keeps its place. A source not in the result has not been drawn: it starts at 0.
     """
     draws: dict[str, int] = {}
     _check_order(segments)
@@ -145,11 +151,9 @@ def next_segment(
     shares: Sequence[Fraction],
     carried: bool,
 ) -> StreamSegment:
-    """The segment that takes over at `start_sequence`, its first draws carried from `segments` or replayed."""
+    """The segment that takes over at `start_sequence`, with its first draws carried or replayed."""
     draws = carry_draws(segments, start_sequence, carried)
-    return StreamSegment(
-        start_sequence, tuple(sources), tuple(shares), tuple(draws.get(name, 0) for name in sources)
-    )
+    return StreamSegment(start_sequence, tuple(sources), tuple(shares), tuple(draws.get(name, 0) for name in sources))
 
 
 @dataclass(frozen=True)
@@ -269,7 +273,7 @@ class Stream:
 
 
 def rank_slice(first: int, count: int, rank: int, ranks: int) -> tuple[int, int]:
-    """First sequence and number of sequences that one rank takes of `count` from `first`: contiguous slices."""
+    """First sequence and number of them that one rank takes of `count` from `first`: contiguous slices."""
     if not 0 <= rank < ranks:
         raise ValueError(f"rank {rank} is not one of {ranks}")
     begin, end = count * rank // ranks, count * (rank + 1) // ranks
@@ -278,5 +282,5 @@ def rank_slice(first: int, count: int, rank: int, ranks: int) -> tuple[int, int]
 
 def _check_order(segments: Sequence[StreamSegment]) -> None:
     starts = [segment.start_sequence for segment in segments]
-    if any(later <= earlier for earlier, later in zip(starts, starts[1:], strict=False)):
+    if any(later <= earlier for earlier, later in pairwise(starts)):
         raise ValueError(f"segments must start one after the other, not at {starts}")

@@ -41,9 +41,7 @@ class ModelSpec:
             object.__setattr__(self, "kv_heads", self.heads)
         for name, value in asdict(self).items():
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise RequestError(
-                    f"{name.replace('_', '-')} of a model must be a whole number above 0, not {value!r}"
-                )
+                raise RequestError(f"{name.replace('_', '-')} of a model must be a whole number above 0, not {value!r}")
         if self.width % self.heads or (self.width // self.heads) % 2:
             raise RequestError(
                 f"a width of {self.width} does not split into {self.heads} heads of an even size",

@@ -1,1 +1,1 @@
-
+"""From a study to steps: courses, shared prefixes, cost, controls, registration. Never imports torch."""

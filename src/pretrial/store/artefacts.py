@@ -11,7 +11,6 @@ two reads of one process.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil

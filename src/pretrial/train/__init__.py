@@ -1,1 +1,1 @@
-
+"""Training: segments and their identity, the execution record, the loop, checkpoints."""

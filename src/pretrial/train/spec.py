@@ -45,12 +45,8 @@ class LrPiece:
         object.__setattr__(self, "floor", float(self.floor))
         if self.kind not in LR_KINDS:
             raise ValueError(f"a learning-rate piece is one of {', '.join(LR_KINDS)}, not {self.kind!r}")
-        if not (
-            math.isfinite(self.peak) and self.peak >= 0 and math.isfinite(self.floor) and self.floor >= 0
-        ):
-            raise ValueError(
-                f"learning rates must be finite and not negative: peak {self.peak}, floor {self.floor}"
-            )
+        if not (math.isfinite(self.peak) and self.peak >= 0 and math.isfinite(self.floor) and self.floor >= 0):
+            raise ValueError(f"learning rates must be finite and not negative: peak {self.peak}, floor {self.floor}")
         if self.start < 0 or self.warmup < 0:
             raise ValueError(f"start {self.start} and warmup {self.warmup} count tokens")
         if self.kind == "constant":
@@ -119,19 +115,13 @@ class Segment:
             not self.sources
             or len({len(self.sources), len(self.shares), len(self.contents), len(self.first_draw)}) != 1
         ):
-            raise ValueError(
-                "sources, shares, contents and first_draw of a segment run in parallel and are not empty"
-            )
+            raise ValueError("sources, shares, contents and first_draw of a segment run in parallel and are not empty")
         if len(set(self.sources)) != len(self.sources):
             raise ValueError(f"a source stands twice in a segment: {', '.join(self.sources)}")
         if sum(self.shares) != 1 or min(self.shares) <= 0:
-            raise ValueError(
-                f"the shares of a segment are positive and sum to 1: {', '.join(map(str, self.shares))}"
-            )
+            raise ValueError(f"the shares of a segment are positive and sum to 1: {', '.join(map(str, self.shares))}")
         if "weights" not in self.carry or not set(self.carry) <= set(FULL_CARRY):
-            raise ValueError(
-                f"carry holds weights, and perhaps optimizer and data; not {', '.join(self.carry)}"
-            )
+            raise ValueError(f"carry holds weights, and perhaps optimizer and data; not {', '.join(self.carry)}")
         if self.start < 0 or min(self.first_draw) < 0:
             raise ValueError("start and first_draw are counts")
 
@@ -208,9 +198,7 @@ def base_json(
     if set(seeds) != {"init", "order", "subset"}:
         raise ValueError(f"seeds are init, order and subset, not {', '.join(sorted(seeds))}")
     if set(optimizer) != {"betas", "eps", "weight_decay", "clip"}:
-        raise ValueError(
-            f"optimizer has betas, eps, weight_decay and clip, not {', '.join(sorted(optimizer))}"
-        )
+        raise ValueError(f"optimizer has betas, eps, weight_decay and clip, not {', '.join(sorted(optimizer))}")
     return {
         "model": model.to_json(),
         "vocabulary": vocabulary,
@@ -297,9 +285,7 @@ def weights_bytes(spec: ModelSpec, vocabulary: int) -> int:
     return 4 * parameters(spec, vocabulary)[0]
 
 
-def peak_memory(
-    spec: ModelSpec, vocabulary: int, context: int, sequences: int, *, precision: str = "float32"
-) -> int:
+def peak_memory(spec: ModelSpec, vocabulary: int, context: int, sequences: int, *, precision: str = "float32") -> int:
     """Estimated peak memory in bytes of a training process that holds `sequences` sequences at a time.
 
     A loaded torch with its compiler (1.1 GB) + 16 bytes a parameter (weights, gradients, two moments) + activations:

@@ -1,0 +1,268 @@
+"""Two arms on the same seeds and items, ready for inference about any linear contrast of their scores.
+
+A `Sample` keeps, per stratum, what each seed × cluster adds to the difference of the two scores and to the
+baseline's score. From that follow the difference, contrasts against a margin that is a percentage of the
+baseline, and the ratio of the two with Fieller's interval. `variance` has the formulas of the standard
+error.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from pretrial.analysis.data import Cell, CellKey, Codes, ItemTable
+from pretrial.analysis.distributions import LEVEL, Array, t_quantile
+from pretrial.analysis.variance import Components, Uncertainty, components, contributions, tail, uncertainty
+
+
+@dataclass(frozen=True)
+class TaskSums:
+    """One task: both arms' Σ value by seed and cluster [S, G], Σ weight by cluster [G], clusters' codes."""
+
+    variant: Array
+    base: Array
+    weight: Array
+    clusters: Codes
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A scalar estimate, its standard error and degrees of freedom (not a number where there are none)."""
+
+    value: float
+    se: float
+    df: float
+    floored: bool
+
+    @property
+    def known(self) -> bool:
+        """Whether there is a standard error at all."""
+        return not math.isnan(self.se)
+
+    def bound(self, level: float) -> float:
+        """One-sided lower bound at confidence `level`."""
+        return self.value - float(t_quantile(level, self.df)) * self.se
+
+    @property
+    def p_positive(self) -> float:
+        """One-sided p of "the true value is at most zero"."""
+        return float(tail(self.value, self._sure))
+
+    @property
+    def _sure(self) -> Uncertainty:
+        return Uncertainty(np.asarray(self.se), np.asarray(self.df), np.asarray(self.floored))
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Both arms' scores (means over seeds; for several tasks the mean over tasks) and their contributions.
+
+    `difference` and `base` hold one array [S, G] per stratum: contributions to variant − base and to base.
+    """
+
+    variant_score: float
+    base_score: float
+    difference: tuple[Array, ...]
+    base: tuple[Array, ...]
+    tasks: tuple[TaskSums, ...]
+    seeds: tuple[int, ...]
+    n_items: int
+    n_clusters: int
+    items_left_out: int
+    same_checkpoint: bool
+
+    def contrast(self, difference: float, base: float = 0.0, offset: float = 0.0) -> Estimate:
+        """Estimate of difference·(variant − base) + base·(base score + offset).
+
+        `offset` shifts the baseline's score by a known number (minus the chance level).
+        """
+        value = difference * (self.variant_score - self.base_score) + base * (self.base_score + offset)
+        strata = [difference * d + base * b for d, b in zip(self.difference, self.base, strict=True)]
+        sure = uncertainty(components(strata))
+        return Estimate(float(value), float(sure.se), float(sure.df), bool(sure.floored))
+
+    def seed_scores(self, difference: float, base: float = 0.0, offset: float = 0.0) -> Array:
+        """The contrast seed by seed [S]; its mean is the estimate."""
+        mean = self.contrast(difference, base, offset).value
+        parts = [difference * d + base * b for d, b in zip(self.difference, self.base, strict=True)]
+        return np.asarray(mean + np.sum([u.sum(-1) for u in parts], axis=0))
+
+    def ratio(self, offset: float, like: Estimate, level: float = LEVEL) -> tuple[float, float] | None:
+        """Fieller's two-sided interval of (variant − base) / (base score + offset); None where unbounded.
+
+        Degrees of freedom and the branch of the floor are those of `like`: with the plain difference, zero
+        lies in this interval exactly when it lies in the difference's; with the contrast at a margin, that
+        margin does exactly when the contrast's test says so (Fieller, JRSS B 16, 1954).
+        """
+        d, b = self.variant_score - self.base_score, self.base_score + offset
+        dd, db, bb = self._form(like.floored)
+        if (
+            dd * b * b - 2 * db * d * b + bb * d * d < 0
+        ):  # a difference of components need not be positive definite
+            dd, db, bb = self._form(True)
+        square = float(t_quantile(0.5 + 0.5 * level, like.df)) ** 2
+        lead = b * b - square * bb
+        if lead <= 0:
+            return None
+        middle = d * b - square * db
+        root = math.sqrt(max(middle * middle - lead * (d * d - square * dd), 0.0))
+        return (middle - root) / lead, (middle + root) / lead
+
+    def _form(self, floored: bool) -> tuple[float, float, float]:
+        """Squared standard errors as a quadratic form: of the difference, of both crossed, of the base."""
+
+        def square(parts: Components) -> float:
+            return float(parts.residual.sum(-1) if floored else parts.total)
+
+        dd = square(components(self.difference))
+        bb = square(components(self.base))
+        both = square(components([d + b for d, b in zip(self.difference, self.base, strict=True)]))
+        return dd, (both - dd - bb) / 2, bb
+
+
+def sample(
+    table: ItemTable,
+    variant: tuple[str, int],
+    base: tuple[str, int],
+    category: str,
+    tasks: Sequence[str],
+    metric: str,
+    seeds: Sequence[int],
+) -> Sample | None:
+    """The sample of (variant, tokens) against (base, tokens) on one metric, over `tasks` of equal weight.
+
+    Takes the seeds that both arms have for every task, and in each task the items that all of those share
+    (`items_left_out` counts the others); None where no seed or no item is shared. Raises ValueError where
+    an item's weight differs between checkpoints: a metric's weights are facts of its items.
+    """
+
+    def key(arm: tuple[str, int], seed: int, task: str) -> CellKey:
+        return CellKey(arm[0], seed, arm[1], category, task, metric)
+
+    cells: Mapping[CellKey, Cell] = table.cells
+    shared = [
+        s for s in seeds if all(key(variant, s, t) in cells and key(base, s, t) in cells for t in tasks)
+    ]
+    if not shared or not tasks:
+        return None
+    sums: list[TaskSums] = []
+    n_items = left_out = 0
+    same = True
+    for task in tasks:
+        own = [cells[key(variant, s, task)] for s in shared]
+        other = [cells[key(base, s, task)] for s in shared]
+        same = same and all(v.checkpoint == b.checkpoint for v, b in zip(own, other, strict=True))
+        made = _task_sums(own, other, f"{category} {task}, {metric}")
+        if made is None:
+            return None
+        task_sums, count, missing = made
+        sums.append(task_sums)
+        n_items += count
+        left_out += missing
+    return from_sums(sums, tuple(shared), n_items=n_items, items_left_out=left_out, same_checkpoint=same)
+
+
+def from_sums(
+    tasks: Sequence[TaskSums],
+    seeds: tuple[int, ...],
+    *,
+    n_items: int,
+    items_left_out: int = 0,
+    same_checkpoint: bool = False,
+) -> Sample:
+    """The sample of tasks with known sums; tasks that share clusters become one stratum."""
+    share = 1.0 / len(tasks)
+    differences = [share * contributions(t.variant - t.base, t.weight) for t in tasks]
+    bases = [share * contributions(t.base, t.weight) for t in tasks]
+    groups = _linked([set(t.clusters.tolist()) for t in tasks])
+    merged = []
+    for group in groups:
+        if len(group) == 1:
+            merged.append((differences[group[0]], bases[group[0]]))
+            continue
+        clusters = np.unique(np.concatenate([tasks[k].clusters for k in group]))
+        pair = (np.zeros((len(seeds), len(clusters))), np.zeros((len(seeds), len(clusters))))
+        for k in group:
+            place = np.searchsorted(clusters, tasks[k].clusters)
+            pair[0][:, place] += differences[k]
+            pair[1][:, place] += bases[k]
+        merged.append(pair)
+    variant_score = share * sum(float(t.variant.mean(0).sum() / t.weight.sum()) for t in tasks)
+    base_score = share * sum(float(t.base.mean(0).sum() / t.weight.sum()) for t in tasks)
+    return Sample(
+        variant_score,
+        base_score,
+        tuple(d for d, _ in merged),
+        tuple(b for _, b in merged),
+        tuple(tasks),
+        seeds,
+        n_items,
+        sum(d.shape[-1] for d, _ in merged),
+        items_left_out,
+        same_checkpoint,
+    )
+
+
+def _task_sums(own: list[Cell], other: list[Cell], what: str) -> tuple[TaskSums, int, int] | None:
+    first, *rest = [*own, *other]
+    items = first.item
+    if all(np.array_equal(c.item, items) for c in rest):
+        left_out = 0
+    else:
+        everything = items
+        for cell in rest:
+            items = np.intersect1d(items, cell.item)
+            everything = np.union1d(everything, cell.item)
+        if not len(items):
+            return None
+        left_out = len(everything) - len(items)
+    full = left_out == 0
+    chosen = [slice(None) if full else np.isin(c.item, items) for c in (first, *rest)]
+    weight = first.weight[chosen[0]]
+    clusters = first.cluster[chosen[0]]
+    for cell, pick in zip(rest, chosen[1:], strict=True):
+        if not np.allclose(cell.weight[pick], weight, rtol=1e-9, atol=0):
+            raise ValueError(f"{what}: weights of the same items differ between checkpoints")
+    if not weight.sum() > 0:
+        raise ValueError(f"{what}: the weights sum to zero")
+    codes, group = np.unique(clusters, return_inverse=True)
+
+    def by_cluster(cells: list[Cell], picks: Sequence[slice | npt.NDArray[np.bool_]]) -> Array:
+        rows = [
+            np.bincount(group, weights=c.value[p], minlength=len(codes))
+            for c, p in zip(cells, picks, strict=True)
+        ]
+        return np.stack(rows)
+
+    n = len(own)
+    return (
+        TaskSums(
+            by_cluster(own, chosen[:n]),
+            by_cluster(other, chosen[n:]),
+            np.asarray(np.bincount(group, weights=weight, minlength=len(codes)), dtype=np.float64),
+            codes,
+        ),
+        len(weight),
+        left_out,
+    )
+
+
+def _linked(clusters: Sequence[set[int]]) -> list[list[int]]:
+    """Tasks grouped so that tasks of different groups share no cluster, in the order of their first task."""
+    groups: list[tuple[list[int], set[int]]] = []
+    for k, own in enumerate(clusters):
+        joined, members = [k], set(own)
+        apart = []
+        for tasks, known in groups:
+            if known & members:
+                joined, members = [*tasks, *joined], known | members
+            else:
+                apart.append((tasks, known))
+        # Groups are disjoint: growing `members` by one of them reaches none that was set apart.
+        groups = [*apart, (sorted(joined), members)]
+    return sorted((tasks for tasks, _ in groups), key=lambda tasks: tasks[0])

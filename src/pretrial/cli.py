@@ -1,0 +1,332 @@
+"""The command line: `pretrial new | plan | run | status | explain | report | export`.
+
+Exit codes: 0 done, 1 the run failed (or some of its arms did), 2 the request was wrong, 130 interrupted. What a
+machine would read has `--json`; people get tables on a terminal and plain lines elsewhere.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+# No library that Pretrial loads may phone home (design, invariant 11).
+os.environ.setdefault("DO_NOT_TRACK", "1")
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+import typer
+from rich.console import Console
+
+from pretrial.errors import Interrupted, PretrialError, RequestError
+
+app = typer.Typer(
+    name="pretrial",
+    help="Controlled trials of pre-training data: from one study file to a comparison with intervals.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    epilog="Start with `pretrial new my-study.yaml`, look at `pretrial plan my-study.yaml`, then "
+    "`pretrial run my-study.yaml`.",
+)
+export = typer.Typer(help="Take models out of a study.", no_args_is_help=True)
+app.add_typer(export, name="export")
+
+StudyPath = Annotated[Path, typer.Argument(help="The study file.", show_default=False)]
+Workspace = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder of this study's logs and report. [default: pretrial-runs/STUDY beside the file]"
+    ),
+]
+StorePath = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder of all artefacts, shared by all studies. [default: PRETRIAL_STORE, or pretrial-runs/.store]"
+    ),
+]
+Data = Annotated[
+    Path | None, typer.Option(help="Folder that {data} stands for in study files. [default: PRETRIAL_DATA]")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a machine to read.")]
+Only = Annotated[
+    list[str] | None, typer.Option("--only", help="Only this variant (and the baseline). May be repeated.")
+]
+
+
+@app.command()
+def new(
+    path: Annotated[Path, typer.Argument(help="The study file to write.", show_default=False)],
+    force: Annotated[bool, typer.Option(help="Overwrite an existing file.")] = False,
+) -> None:
+    """Write a small, complete study file to start from.
+
+    Example: `pretrial new code-helps.yaml`
+    """
+    from importlib.resources import files
+
+    if path.exists() and not force:
+        raise RequestError(
+            f"{path} is there already", remedy="Choose another name, or overwrite it with --force."
+        )
+    template = files("pretrial.study").joinpath("template.yaml").read_text(encoding="utf-8")
+    name = (
+        "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in path.stem).strip("-")
+        or "study"
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(template.replace("STUDY-NAME", name), encoding="utf-8")
+    out().print(f"Wrote {path}. Look at what it would do and cost: pretrial plan {path}", highlight=False)
+
+
+@app.command()
+def plan(
+    study: StudyPath,
+    workspace: Workspace = None,
+    store: StorePath = None,
+    data: Data = None,
+    only: Only = None,
+    probe: Annotated[bool, typer.Option(help="Measure the training speed first (about a minute).")] = False,
+    resolved: Annotated[
+        bool, typer.Option(help="Print the study with every default filled in, too.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a study would do and cost. Nothing is made.
+
+    Stages with shared prefixes merged; tokens, steps, learning rates, realised shares and epochs; FLOPs, time,
+    memory, disk; what is cached; which comparisons are matched, and in what.
+
+    Example: `pretrial plan studies/quickstart.yaml --probe`
+    """
+    from pretrial.trials import Trial
+
+    trial = Trial.of(study, workspace=workspace, store=store, data=data)
+    said = trial.plan(only=only or (), probe=probe)
+    if as_json:
+        print_json(said)
+        return
+    from pretrial.terminal import print_plan
+
+    print_plan(out(), said, resolved=resolved)
+
+
+@app.command()
+def run(
+    study: StudyPath,
+    workspace: Workspace = None,
+    store: StorePath = None,
+    data: Data = None,
+    only: Only = None,
+    seeds: Annotated[
+        str | None,
+        typer.Option(help="Only these of the study's seeds, such as 1 or 1,2.", show_default=False),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Worker processes for corpora and tokens. [default: all processors]"),
+    ] = None,
+    refresh: Annotated[bool, typer.Option(help="Read installed packages again.")] = False,
+    retry: Annotated[bool, typer.Option(help="Try again what failed for good before.")] = False,
+    accept_record: Annotated[
+        bool,
+        typer.Option(
+            help="Use checkpoints made under the workspace's earlier execution record; flagged in the report."
+        ),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run a study: make what is missing, compare, report. Run it again to go on after any interruption.
+
+    Ctrl-C stops at the next checkpoint, a second one at once; nothing that was finished is lost.
+
+    Example: `pretrial run studies/code-as-catalyst.yaml --data ~/corpora`
+    """
+    from pretrial.trials import Trial
+
+    trial = Trial.of(study, workspace=workspace, store=store, data=data)
+    chosen = None
+    if seeds is not None:
+        chosen = parse_seeds(seeds, trial.study.seeds)
+    try:
+        outcome = trial.run(
+            only=only or (),
+            seeds=chosen,
+            workers=workers,
+            refresh=refresh,
+            retry=retry,
+            accept_record=accept_record,
+            quiet=as_json,
+        )
+    except Interrupted as error:
+        raise Interrupted(
+            f"{error.what}; nothing that was finished is lost", remedy="Run the same command again to go on."
+        ) from None
+    if as_json:
+        print_json(
+            {
+                "study": trial.study.name,
+                "report": str(outcome.report),
+                "made": outcome.made,
+                "seconds": outcome.seconds,
+                "failures": dict(outcome.failures),
+            }
+        )
+    else:
+        from pretrial.terminal import print_outcome
+
+        print_outcome(out(), trial, outcome)
+    if not outcome.complete:
+        raise typer.Exit(1)
+
+
+@app.command()
+def status(
+    study: StudyPath,
+    workspace: Workspace = None,
+    store: StorePath = None,
+    data: Data = None,
+    verify: Annotated[bool, typer.Option(help="Hash every artefact in the store.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show what of a study is done, and how large the store is.
+
+    Example: `pretrial status studies/quickstart.yaml --verify`
+    """
+    from pretrial.trials import Trial
+
+    said = Trial.of(study, workspace=workspace, store=store, data=data).status(verify=verify)
+    if as_json:
+        print_json(said)
+    else:
+        from pretrial.terminal import print_status
+
+        print_status(out(), said)
+    if said["damaged"]:
+        raise typer.Exit(1)
+
+
+@app.command()
+def explain(
+    study: StudyPath,
+    workspace: Workspace = None,
+    store: StorePath = None,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say why steps would run again: which field of the study, of the machine or of an input differs.
+
+    Example: `pretrial explain studies/quickstart.yaml`
+    """
+    from pretrial.trials import Trial
+
+    said = Trial.of(study, workspace=workspace, store=store, data=data).explain()
+    if as_json:
+        print_json(said)
+    else:
+        from pretrial.terminal import print_explanation
+
+        print_explanation(out(), said)
+
+
+@app.command()
+def report(
+    study: StudyPath,
+    workspace: Workspace = None,
+    store: StorePath = None,
+    data: Data = None,
+) -> None:
+    """Write the report again from what is in the store.
+
+    Example: `pretrial report studies/quickstart.yaml`
+    """
+    from pretrial.trials import Trial
+
+    page = Trial.of(study, workspace=workspace, store=store, data=data).report()
+    out().print(str(page), highlight=False, soft_wrap=True)
+
+
+@export.command("model")
+def export_model(
+    study: StudyPath,
+    variant: Annotated[str, typer.Argument(help="The variant.", show_default=False)],
+    to: Annotated[Path, typer.Argument(help="Folder to write.", show_default=False)],
+    seed: Annotated[int | None, typer.Option(help="Seed. [default: the study's first]")] = None,
+    tokens: Annotated[
+        int | None, typer.Option(help="Token count of the checkpoint. [default: the end]")
+    ] = None,
+    workspace: Workspace = None,
+    store: StorePath = None,
+    data: Data = None,
+) -> None:
+    """Write a checkpoint in Hugging Face layout, to load with `transformers`.
+
+    Example: `pretrial export model studies/quickstart.yaml "balanced→text" ./model`
+    """
+    from pretrial.trials import Trial
+
+    trial = Trial.of(study, workspace=workspace, store=store, data=data)
+    checkpoint = trial.checkpoint(variant, seed=seed, tokens=tokens)
+    if to.exists() and any(to.iterdir() if to.is_dir() else [to]):
+        raise RequestError(f"{to} is there already and not empty", remedy="Name a new folder.")
+    from pretrial.model.hub import export_model as write
+
+    write(checkpoint, checkpoint / "tokenizer.json", to)
+    out().print(f"Wrote {to}", highlight=False)
+
+
+def parse_seeds(text: str, known: tuple[int, ...]) -> tuple[int, ...]:
+    """Seeds as the option spells them: 1 or 1,2. Raises `RequestError` for others than the study's."""
+    try:
+        seeds = tuple(dict.fromkeys(int(part) for part in text.split(",")))
+    except ValueError:
+        raise RequestError(f"--seeds {text}: seeds are whole numbers", remedy="Write --seeds 1,2.") from None
+    unknown = [seed for seed in seeds if seed not in known]
+    if unknown:
+        raise RequestError(
+            f"--seeds {text}: the study has no seed {unknown[0]}",
+            remedy=f"It has {', '.join(map(str, known))}.",
+        )
+    return seeds
+
+
+def out() -> Console:
+    """Standard output; plain and unwrapped where it is no terminal."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+
+
+def print_json(value: Any) -> None:
+    """JSON on standard output."""
+    print(json.dumps(value, ensure_ascii=False, indent=1))
+
+
+def main() -> None:
+    """Entry point; turns our errors into one message and an exit code."""
+    sys.exit(guarded(lambda: app(standalone_mode=False)))
+
+
+def guarded(command: Callable[[], Any]) -> int:
+    """Run a command; its exit code."""
+    import click
+
+    try:
+        code = command()
+        return code if isinstance(code, int) else 0
+    except PretrialError as error:
+        print(f"pretrial: {error}", file=sys.stderr)
+        return error.exit_code
+    except click.exceptions.Abort:
+        return 130
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except KeyboardInterrupt:
+        print("pretrial: stopped at once; run the same command again to go on.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output has gone; say nothing more to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 1

@@ -1,0 +1,125 @@
+"""Documents on disk: what a corpus is made of, and how its files are written.
+
+Guarantees: a document's row depends on its record and the source's configuration alone; the same rows give
+the same bytes; memory is bounded by a row group (about 16 MB of text, or one larger document).
+Does not: decide which records become documents.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pretrial.corpus.readers.record import Record, Reject, excerpt
+
+GROUP_BYTES = 16_000_000
+GROUP_ROWS = 8192
+SCHEMA = pa.schema(
+    [
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("text", pa.large_string(), nullable=False),
+        pa.field("group", pa.string(), nullable=False),
+        pa.field("sha", pa.binary(16), nullable=False),
+        pa.field("text_sha", pa.binary(32), nullable=False),
+        pa.field("bytes", pa.int64(), nullable=False),
+        pa.field("meta", pa.string(), nullable=False),
+    ]
+)
+QUARANTINE = pa.schema([("reason", pa.string()), ("where", pa.string()), ("excerpt", pa.string())])
+_NO_FIELDS: dict[str, Any] = {}
+
+
+def normalised_digest(text: str) -> bytes:
+    """First 16 bytes of the SHA-256 of a text whose runs of white space are one space, none at its ends."""
+    return hashlib.sha256(" ".join(text.split()).encode()).digest()[:16]
+
+
+def document(record: Record, group: str, license: str | None) -> dict[str, Any] | Reject:
+    """A document's row, or why it cannot be stored.
+
+    `group` is the field whose value keeps related documents together, `"document"` for none. The group of a
+    document without a value is its own text's digest, the same in every source that holds a copy.
+    """
+    try:
+        data = record.text.encode()
+        sha = normalised_digest(record.text)
+        name = record.id if record.id is not None else record.where
+        value = record.fields.get(group) if group != "document" else None
+        grouped = isinstance(value, str | int) and not isinstance(value, bool) and value != ""
+        row: dict[str, Any] = {
+            "id": name,
+            "text": record.text,
+            "group": f"{group}:{value}" if grouped else f"document:{sha.hex()}",
+            "sha": sha,
+            "text_sha": hashlib.sha256(data).digest(),
+            "bytes": len(data),
+            "meta": _meta(record.fields, license),
+        }
+        for key in ("id", "group", "meta"):
+            row[key].encode()
+    except UnicodeEncodeError:
+        # JSON can spell half of a surrogate pair, which is no character.
+        return Reject("undecodable", record.where, excerpt(record.text))
+    return row
+
+
+class Writer:
+    """A Parquet file of documents or rejects, written in row groups of bounded size."""
+
+    def __init__(self, path: Path, schema: Any = SCHEMA) -> None:
+        self._schema = schema
+        self._file = pq.ParquetWriter(path, schema, compression="zstd", compression_level=3)
+        self._rows: list[Mapping[str, Any]] = []
+        self._bytes = 0
+
+    def add(self, row: Mapping[str, Any], size: int) -> None:
+        """Append a row; `size` is about what it takes in memory."""
+        self._rows.append(row)
+        self._bytes += size
+        if self._bytes >= GROUP_BYTES or len(self._rows) >= GROUP_ROWS:
+            self._flush()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self._flush()
+        self._file.close()
+
+    def _flush(self) -> None:
+        if self._rows:
+            self._file.write_table(pa.Table.from_pylist(self._rows, self._schema), row_group_size=len(self._rows))
+        self._rows, self._bytes = [], 0
+
+
+def _meta(fields: Mapping[str, Any], license: str | None) -> str:
+    known = {"license": license} if license else _NO_FIELDS
+    record = known | {key: _plain(value) for key, value in fields.items() if value is not None}
+    return json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON has it: times, decimals and bytes as text, numbers that are none as null."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, str | int):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, datetime.datetime | datetime.date | datetime.time):
+        return value.isoformat()
+    return value.hex() if isinstance(value, bytes) else str(value)

@@ -1,0 +1,160 @@
+"""Which language a file is written in, by its name alone, and which files hold nothing anyone wrote.
+
+Guarantees: the 25 code and 10 markup languages of *To Code, or Not To Code?* (appendix A.1), under the names
+used there, in lower case; a file name maps to at most one of them.
+Does not: read files. Where an extension is shared (`.h`, `.m`, `.ts`), the more common owner on GitHub has
+it, so C++ headers named `.h` count as C. Python stubs (`.pyi`) are left out: they declare, they do not
+compute.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePosixPath
+
+CODE: dict[str, tuple[str, ...]] = {
+    "java": (".java",),
+    "javascript": (".js", ".mjs", ".cjs", ".es6"),
+    "php": (".php", ".php3", ".php4", ".php5", ".phtml"),
+    "python": (".py", ".pyw"),
+    "c-sharp": (".cs", ".csx"),
+    "typescript": (".ts", ".mts", ".cts", ".tsx"),
+    "c": (".c", ".h"),
+    "cpp": (".cpp", ".cc", ".cxx", ".c++", ".hpp", ".hh", ".hxx", ".h++", ".ipp", ".tpp"),
+    "go": (".go",),
+    "ruby": (".rb", ".rake", ".gemspec", ".ru"),
+    "shell": (".sh", ".bash", ".zsh", ".ksh"),
+    "kotlin": (".kt", ".kts"),
+    "swift": (".swift",),
+    "vue": (".vue",),
+    "rust": (".rs",),
+    "scala": (".scala", ".sc", ".sbt"),
+    "jsx": (".jsx",),
+    "sql": (".sql",),
+    "dart": (".dart",),
+    "makefile": (".mk", ".mak"),
+    "lua": (".lua",),
+    "haskell": (".hs", ".lhs"),
+    "smalltalk": (".st",),
+    "tex": (".tex", ".sty", ".cls", ".ltx"),
+    "clojure": (".clj", ".cljs", ".cljc"),
+}
+MARKUP: dict[str, tuple[str, ...]] = {
+    "markdown": (".md", ".markdown", ".mkd"),
+    "yaml": (".yaml", ".yml"),
+    "json": (".json",),
+    "html": (".html", ".htm", ".xhtml"),
+    "css": (".css",),
+    "scss": (".scss",),
+    "restructuredtext": (".rst",),
+    "toml": (".toml",),
+    "sass": (".sass",),
+    "rmarkdown": (".rmd",),
+}
+_NAMES = {
+    "makefile": "makefile",
+    "gnumakefile": "makefile",
+    "rakefile": "ruby",
+    "gemfile": "ruby",
+    "guardfile": "ruby",
+    "vagrantfile": "ruby",
+    ".bashrc": "shell",
+    ".bash_profile": "shell",
+    ".profile": "shell",
+    ".zshrc": "shell",
+}
+_EXTENSIONS = {
+    extension: language
+    for table in (CODE, MARKUP)
+    for language, extensions in table.items()
+    for extension in extensions
+}
+_LICENCE = re.compile(r"(?:un)?licen[cs]es?|copying|copyrights?|notices?|patents|third.?party.*", re.IGNORECASE)
+_LOCKS = frozenset(
+    [
+        "package-lock.json",
+        "npm-shrinkwrap.json",
+        "yarn.lock",
+        "pnpm-lock.yaml",
+        "composer.lock",
+        "poetry.lock",
+        "pipfile.lock",
+        "cargo.lock",
+        "gemfile.lock",
+        "uv.lock",
+        "go.sum",
+    ]
+)
+_GENERATED_NAME = re.compile(
+    r"\.min\.(?:js|css|mjs|html)$|[._-](?:bundle|generated)\.[a-z]+$|_pb2(?:_grpc)?\.py$|\.pb\.go$"
+)
+_GENERATED_TEXT = re.compile(
+    r"auto-?\s?generated|automatically generated"
+    r"|generated (?:by|from|with|file)|@generated|do not (?:edit|modify)"
+    r"|this file (?:is|was) generated",
+    re.IGNORECASE,
+)
+_TEST_PARTS = frozenset({"test", "tests", "testing", "conftest", "idle_test", "_tests", "__tests__"})
+_VENDOR_PARTS = frozenset({"_vendor", "_vendored", "vendor", "vendored", "_vendored_packages", "_extern"})
+_PROSE_TEXT = re.compile(
+    r"(?:readme|news|history|changes|changelog|api_changes|todo|notes|howto|faq|install|contributing)", re.I
+)
+MARKER_LINES = 5
+
+
+def language_of(name: str) -> str | None:
+    """Language of a file by its name (`"a/b/Makefile"`, `"x.py"`); `None` for one not in the tables."""
+    path = PurePosixPath(name)
+    return _NAMES.get(path.name.lower()) or _EXTENSIONS.get(path.suffix.lower())
+
+
+def is_licence(name: str) -> bool:
+    """Whether a file is a licence or notice (`LICENSE.md`, `COPYING`); `license.py` is code."""
+    path = PurePosixPath(name)
+    stem = re.split(r"[.\-_]", path.name, maxsplit=1)[0]
+    return language_of(name) not in CODE and bool(_LICENCE.fullmatch(stem) or _LICENCE.fullmatch(path.stem))
+
+
+def is_generated_name(name: str) -> bool:
+    """Whether the name alone says that a tool wrote the file: lock files, minified and bundled files."""
+    base = PurePosixPath(name).name.lower()
+    return base in _LOCKS or bool(_GENERATED_NAME.search(base))
+
+
+def is_generated_text(head: str) -> bool:
+    """Whether one of the first five lines says that a tool wrote the file. `head` may hold more lines."""
+    return bool(_GENERATED_TEXT.search("\n".join(head[:4096].splitlines()[:MARKER_LINES])))
+
+
+def is_test(name: str) -> bool:
+    """Whether a path lies in a test folder or is a test module."""
+    parts = PurePosixPath(name).parts
+    base = parts[-1]
+    return (
+        any(part in _TEST_PARTS for part in parts[:-1])
+        or base.startswith("test_")
+        or base in ("conftest.py", "test.py", "tests.py")
+        or base.endswith("_test.py")
+    )
+
+
+def is_vendored(name: str) -> bool:
+    """Whether a path lies in a folder of copied code: near copies of other packages, unseen by groups."""
+    return any(part in _VENDOR_PARTS for part in PurePosixPath(name).parts[:-1])
+
+
+def is_prose(name: str) -> bool:
+    """Whether a file of a package is documentation: `.rst`, `.md`, and `.txt` named as prose."""
+    path = PurePosixPath(name)
+    if is_licence(name):
+        return False
+    suffix = path.suffix.lower()
+    if suffix == ".txt":
+        return bool(_PROSE_TEXT.fullmatch(path.stem)) or "docs" in path.parts[:-1]
+    return suffix in (".rst", ".md")
+
+
+def top_level(name: str) -> str:
+    """First component of a path, without `.py`: the import name of a module's package."""
+    parts = PurePosixPath(name).parts
+    return PurePosixPath(parts[0]).stem if len(parts) == 1 else parts[0]

@@ -1,0 +1,184 @@
+"""JSON lines, plain or compressed with gzip or Zstandard (told by the first bytes, not by the name).
+
+Guarantees: one record or one reject for each line that is not blank; memory is bounded by the longest line
+allowed; a cut or broken compressed file gives its readable part and one reject; a file whose bytes are not
+those that were planned for fails the step.
+Does not: repair lines, or guess encodings (UTF-8 only).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+
+from pretrial.corpus.readers.record import Item, Record, Reject, excerpt
+from pretrial.errors import RunError
+
+LINE_LIMIT = 100_000_000
+_MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+
+
+def compression(path: Path) -> str | None:
+    """`"gzip"`, `"zstd"` or `None`, by the file's first bytes and, where it is too short for them, its name."""
+    with path.open("rb") as file:
+        head = file.read(4)
+    for magic, name in _MAGIC.items():
+        if head.startswith(magic) or (head and magic.startswith(head)):
+            return name
+    return {".gz": "gzip", ".zst": "zstd"}.get(path.suffix) if head else None
+
+
+def read_jsonl(
+    path: Path,
+    name: str,
+    *,
+    text: str,
+    id: str | None,
+    sha256: str | None = None,
+    span: tuple[int, int] | None = None,
+    first_line: int = 1,
+    limit: int = LINE_LIMIT,
+) -> Iterator[Item]:
+    """Records of a file, or of a span of whole lines of a plain one.
+
+    Args:
+        path: the file.
+        name: what it is called in places (`name:line`).
+        text: field that holds the text.
+        id: field that names a record, or `None`.
+        sha256: what the file's bytes must hash to; not checked for a span.
+        span: first byte and the byte after the last, both at line starts.
+        first_line: number of the span's first line.
+        limit: most bytes of a line.
+
+    Raises:
+        RunError: when the bytes do not hash to `sha256`.
+    """
+    with path.open("rb") as file:
+        source = _Source(file, span)
+        kind = compression(path) if span is None else None
+        number = first_line - 1
+        try:
+            stream = _decompressed(source, kind)
+            for number, line, whole in _lines(stream, first_line, limit):
+                where = f"{name}:{number}"
+                if not whole:
+                    yield Reject("oversize-line", where, excerpt(line))
+                elif line.strip():
+                    yield _record(line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line, where, text, id)
+        except OSError as error:
+            if kind is None or error.errno is not None:
+                raise
+            reason = "truncated-file" if "Truncated" in str(error) else "corrupt-file"
+            yield Reject(reason, f"{name}:{number + 1}", excerpt(str(error)))
+        if sha256 is not None and span is None and source.drain() != sha256:
+            raise RunError(f"{path} changed while it was being read", remedy="Run again when nothing writes to it.")
+
+
+def spans(path: Path, size: int) -> list[tuple[int, int, int]]:
+    """Cut a plain file at line ends into spans of about `size` bytes: (first byte, end, number of first line)."""
+    found = []
+    start, line, number, position = 0, 1, 1, 0
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 22):
+            at = 0
+            while position + len(chunk) - start > size:
+                # The first line end at or behind the target closes the span.
+                end = chunk.find(b"\n", max(at, start + size - position))
+                if end < 0:
+                    break
+                number += chunk.count(b"\n", at, end + 1)
+                found.append((start, position + end + 1, line))
+                start, line, at = position + end + 1, number, end + 1
+            number += chunk.count(b"\n", at)
+            position += len(chunk)
+    if position > start:
+        found.append((start, position, line))
+    return found
+
+
+class _Source(io.RawIOBase):
+    """A file or a span of it, hashed as it is read."""
+
+    def __init__(self, file: BinaryIO, span: tuple[int, int] | None) -> None:
+        self.file = file
+        self.left = None if span is None else span[1] - span[0]
+        self.digest = hashlib.sha256()
+        if span:
+            file.seek(span[0])
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer)
+        if self.left is not None:
+            view = view[: self.left]
+        data = self.file.read(len(view))
+        view[: len(data)] = data
+        if self.left is None:
+            self.digest.update(data)
+        else:
+            self.left -= len(data)
+        return len(data)
+
+    def drain(self) -> str:
+        """SHA-256 of the whole file, reading what nobody has read yet."""
+        while block := self.file.read(1 << 20):
+            self.digest.update(block)
+        return self.digest.hexdigest()
+
+
+def _decompressed(source: _Source, kind: str | None) -> io.BufferedReader:
+    if kind is None:
+        return io.BufferedReader(source, 1 << 20)
+    # Arrow notices a stream that ends inside a frame; python-zstandard's reader takes it for the end of the file.
+    stream: Any = pa.CompressedInputStream(pa.PythonFile(source, mode="r"), kind)
+    return io.BufferedReader(stream, 1 << 16)
+
+
+def _lines(stream: io.BufferedReader, first: int, limit: int) -> Iterator[tuple[int, bytes, bool]]:
+    """(number, line, whether it is whole); of a line over the limit only the beginning."""
+    number = first
+    while line := stream.readline(limit + 1):
+        whole = len(line) <= limit or line.endswith(b"\n")
+        if not whole:
+            line = line[:1000]
+            while (more := stream.readline(1 << 20)) and not more.endswith(b"\n"):
+                pass
+        yield number, line, whole
+        number += 1
+
+
+def _record(line: bytes, where: str, text: str, id: str | None) -> Item:
+    try:
+        record = json.loads(line.decode("utf-8"), parse_constant=lambda _: None)
+    except UnicodeDecodeError:
+        return Reject("undecodable", where, excerpt(line))
+    except (ValueError, RecursionError):
+        return Reject("malformed-json", where, excerpt(line))
+    if not isinstance(record, dict):
+        return Reject("not-an-object", where, excerpt(line))
+    return from_fields(record, where, text, id)
+
+
+def from_fields(fields: dict[str, Any], where: str, text: str, id: str | None) -> Item:
+    """A record from a map of fields: the text and the name leave it. Shared by all readers of records."""
+    if fields.get(text) is None:
+        return Reject("no-text", where, excerpt(json.dumps(fields, default=str)[:1000]))
+    value = fields.pop(text)
+    if not isinstance(value, str):
+        return Reject("text-not-a-string", where, excerpt(str(value)))
+    if not value.strip():
+        return Reject("empty-text", where, excerpt(value))
+    named = fields.get(id) if id else None
+    if isinstance(named, bool) or not isinstance(named, str | int) or named == "":
+        return Record(None, value, where, fields)
+    fields.pop(id or "")
+    return Record(str(named), value, where, fields)

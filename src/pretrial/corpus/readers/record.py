@@ -1,0 +1,65 @@
+"""What readers give: records, and the reasons for which something is not one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+EXCERPT = 200
+
+
+@dataclass(frozen=True)
+class Record:
+    """A text with its name in the source (`None`: it has none), other fields, and place (`file:line`)."""
+
+    id: str | None
+    text: str
+    where: str
+    fields: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Reject:
+    """Something that should have been a record and is not: counted, kept aside, reported."""
+
+    reason: str
+    where: str
+    excerpt: str
+
+
+@dataclass(frozen=True)
+class Skip:
+    """Something left out by design, such as a generated file: counted only."""
+
+    reason: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Blob:
+    """A file in memory. `fields` are what its record starts with."""
+
+    name: str
+    data: bytes
+    fields: dict[str, Any] = field(default_factory=dict)
+
+
+Item = Record | Reject | Skip
+
+
+def excerpt(data: bytes | str) -> str:
+    """The beginning of something broken, as text that can be stored."""
+    if isinstance(data, str):
+        data = data[:EXCERPT].encode("utf-8", "backslashreplace")
+    return data[:EXCERPT].decode("utf-8", "backslashreplace")[:EXCERPT]
+
+
+def decoded(blob: Blob) -> str | Reject | Skip:
+    """Text of a file: UTF-8 without its byte-order mark, line ends as they are; or why it is none."""
+    if b"\0" in blob.data:
+        return Skip("binary", len(blob.data))
+    try:
+        text = blob.data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        return Reject("undecodable", blob.name, excerpt(blob.data[max(0, error.start - 40) :]))
+    return text if text.strip() else Skip("empty", len(blob.data))

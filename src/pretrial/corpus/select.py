@@ -1,0 +1,264 @@
+"""Which documents train, which are held out, which are dropped: one decision over all sources at once.
+
+Guarantees: no group and no exact copy of a document stands on both sides, over all sources; the result
+depends on documents' groups, digests and sizes and on the study's sources, never on seeds, variants or
+budgets; texts are not loaded (16 bytes of digest, a group number, a size a document).
+Does not: find near duplicates.
+
+Classes of a document (a `uint8` each, in the corpus's order): 0 an exact copy of one kept elsewhere, 1
+trains, 2 held out, 3 in no use: an exact copy of a document in a held-out group, standing in a group that
+trains.
+
+How. Transfer domains (sources in no mixture) come first, then the study's order: of exact copies after white
+space is normalised the first stays. All of a transfer domain is held out, with its groups, everywhere. Then
+groups come in the order of the SHA-256 of their names, and each that still helps a trained source is held
+out, until every one has 2% of its bytes and 262,144 bytes. A group above 20% of a trained source's bytes
+always trains, unless a transfer domain has it. Of a source under twice 262,144 bytes at most 25% is chosen,
+by leaving out groups that would pass it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pretrial.corpus.iterate import DUPLICATE, EXCLUDED, HELD_OUT, TRAIN
+from pretrial.errors import RequestError
+from pretrial.execute.context import ArtefactLike, Json, StepContext
+
+SMALL_SHARE = Fraction(1, 4)
+CLASSES = {"train": TRAIN, "held_out": HELD_OUT, "duplicate": DUPLICATE, "excluded": EXCLUDED}
+GROUPS = "held-out-groups.json"
+
+_Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Table:
+    """What is known of one source's documents: groups and digests as numbers shared by all sources."""
+
+    name: str
+    trained: bool
+    group: _Ints
+    copy: _Ints
+    bytes: _Ints
+
+
+@dataclass(frozen=True)
+class Quota:
+    """How much to hold out: a share of a source's bytes, a number of them, the largest group's share."""
+
+    share: Fraction
+    bytes: int
+    largest: Fraction
+
+
+@dataclass(frozen=True)
+class Selection:
+    """A mask a source, which groups are held out, and for each source its bytes wanted and held out."""
+
+    masks: dict[str, npt.NDArray[np.uint8]]
+    held: npt.NDArray[np.bool_]
+    wanted: dict[str, int]
+    chosen: dict[str, int]
+
+
+def select_documents(ctx: StepContext) -> Json:
+    """Step function of kind "select".
+
+    Config: `spec.select_config`. Inputs: `corpus:<source>` for each source.
+
+    Writes `<index>.npy` a source (see the module), `sources.json` (source → file) and `held-out-groups.json`.
+
+    Returns:
+        Facts: `files` (source → mask file), `contents` (source → SHA-256 over its corpus's content and mask,
+        the identity of what is selected from it), `sources` (source → {class: {documents, bytes}} with
+        `groups`, the number of its groups held out), `groups_held_out`.
+
+    Raises:
+        RequestError: when a trained source is left with nothing to train on or nothing held out.
+    """
+    config = ctx.config
+    names = sorted(config["sources"], key=lambda name: config["sources"][name]["priority"])
+    corpora = {name: ctx.inputs[f"corpus:{name}"] for name in names}
+    tables, groups = _load(corpora, {name: config["sources"][name]["trained"] for name in names})
+    held_out = config["held_out"]
+    quota = Quota(_share(held_out["share"]), held_out["bytes"], _share(held_out["largest_group"]))
+    selection = select(tables, groups, quota)
+    _check(ctx, tables, selection)
+    files: dict[str, str] = {}
+    contents: dict[str, str] = {}
+    sources: dict[str, Json] = {}
+    for index, table in enumerate(tables):
+        mask = selection.masks[table.name]
+        files[table.name] = f"{index}.npy"
+        np.save(ctx.out / files[table.name], mask)
+        digest = hashlib.sha256(corpora[table.name].content.encode() + b"\0" + mask.tobytes())
+        contents[table.name] = digest.hexdigest()
+        sources[table.name] = {
+            name: {"documents": int((mask == value).sum()), "bytes": int(table.bytes[mask == value].sum())}
+            for name, value in CLASSES.items()
+        } | {"groups": int(selection.held[np.unique(table.group)].sum())}
+    held = sorted(groups[index] for index in np.flatnonzero(selection.held))
+    (ctx.out / "sources.json").write_text(json.dumps(files, sort_keys=True, ensure_ascii=False) + "\n")
+    (ctx.out / GROUPS).write_text(json.dumps(held, ensure_ascii=False, indent=0) + "\n")
+    return {"files": files, "contents": contents, "sources": sources, "groups_held_out": len(held)}
+
+
+def select(tables: Sequence[Table], groups: Sequence[str], quota: Quota) -> Selection:
+    """Decide the class of each document; pure.
+
+    Args:
+        tables: sources in the order of the study.
+        groups: name of each group number.
+        quota: how much to hold out.
+    """
+    kept = _first_copies(tables)
+    held = np.zeros(len(groups), bool)
+    for table in tables:
+        if not table.trained:
+            held[table.group] = True
+    trained = [table for table in tables if table.trained]
+    sizes = {
+        table.name: np.bincount(table.group[kept[table.name]], table.bytes[kept[table.name]], len(groups)).astype(
+            np.int64
+        )
+        for table in trained
+    }
+    wanted: dict[str, int] = {}
+    ceiling: dict[str, int] = {}
+    free = ~held
+    for table in trained:
+        total = int(sizes[table.name].sum())
+        ceiling[table.name] = total
+        wanted[table.name] = max(-(-total * quota.share.numerator // quota.share.denominator), quota.bytes)
+        if 2 * quota.bytes > total:
+            wanted[table.name] = ceiling[table.name] = int(total * SMALL_SHARE)
+        free &= sizes[table.name] <= int(total * quota.largest)
+    chosen = {name: int(size[held].sum()) for name, size in sizes.items()}
+    for index in _hash_order(groups, np.flatnonzero(free)):
+        short = [name for name in wanted if chosen[name] < wanted[name]]
+        if not short:
+            break
+        if not any(sizes[name][index] for name in short):
+            continue
+        if any(chosen[name] + int(sizes[name][index]) > ceiling[name] for name in short):
+            continue
+        held[index] = True
+        for name in wanted:
+            chosen[name] += int(sizes[name][index])
+    return Selection(_masks(tables, kept, held), held, wanted, chosen)
+
+
+def _first_copies(tables: Sequence[Table]) -> dict[str, npt.NDArray[np.bool_]]:
+    """Whether each document is the first of its copies: transfer domains first, then in order."""
+    ranked = sorted(tables, key=lambda table: table.trained)
+    everything = np.concatenate([table.copy for table in ranked]) if ranked else np.zeros(0, np.int64)
+    first = np.zeros(len(everything), bool)
+    first[np.unique(everything, return_index=True)[1]] = True
+    cuts = np.cumsum([len(table.copy) for table in ranked])[:-1]
+    return {table.name: part for table, part in zip(ranked, np.split(first, cuts), strict=True)}
+
+
+def _masks(
+    tables: Sequence[Table], kept: Mapping[str, npt.NDArray[np.bool_]], held: npt.NDArray[np.bool_]
+) -> dict[str, npt.NDArray[np.uint8]]:
+    copies = 1 + max((int(table.copy.max()) for table in tables if len(table.copy)), default=-1)
+    tainted = np.zeros(copies, bool)
+    for table in tables:
+        # Also copies that were dropped: what they stand in was held out.
+        tainted[table.copy[held[table.group]]] = True
+    masks = {}
+    for table in tables:
+        mask = np.full(len(table.group), TRAIN, np.uint8)
+        mask[tainted[table.copy]] = EXCLUDED
+        mask[held[table.group]] = HELD_OUT
+        mask[~kept[table.name]] = DUPLICATE
+        masks[table.name] = mask
+    return masks
+
+
+def _hash_order(groups: Sequence[str], among: _Ints) -> list[int]:
+    return sorted(map(int, among), key=lambda index: hashlib.sha256(groups[index].encode()).digest())
+
+
+def _load(corpora: Mapping[str, ArtefactLike], trained: Mapping[str, bool]) -> tuple[list[Table], list[str]]:
+    """Columns of all corpora without their texts, groups and digests numbered over all of them."""
+    lengths, group_chunks, copy_chunks, sizes = [], [], [], []
+    for corpus in corpora.values():
+        count = 0
+        for shard in corpus.facts["shards"]:
+            with pq.ParquetFile(corpus.file(shard["file"])) as file:
+                columns = file.read(columns=["group", "sha", "bytes"])
+            count += columns.num_rows
+            group_chunks += columns["group"].chunks
+            copy_chunks += columns["sha"].chunks
+            sizes.append(columns["bytes"].to_numpy())
+        lengths.append(count)
+    cuts = np.cumsum(lengths)[:-1]
+    group, names = _numbered(group_chunks, pa.string())
+    copy, _ = _numbered(copy_chunks, pa.binary(16))
+    parts = zip(
+        corpora,
+        np.split(group, cuts),
+        np.split(copy, cuts),
+        np.split(np.concatenate(sizes).astype(np.int64), cuts),
+        strict=True,
+    )
+    return [Table(name, trained[name], *columns) for name, *columns in parts], names.to_pylist()
+
+
+def _numbered(chunks: Sequence[Any], kind: Any) -> tuple[_Ints, Any]:
+    encoded = pc.dictionary_encode(pa.chunked_array(chunks, kind)).combine_chunks()
+    encoded = encoded.chunk(0) if isinstance(encoded, pa.ChunkedArray) else encoded
+    return encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64), encoded.dictionary
+
+
+def _share(text: str) -> Fraction:
+    return Fraction(text.removesuffix("%")) / 100
+
+
+def _check(ctx: StepContext, tables: Sequence[Table], selection: Selection) -> None:
+    transfer = {index for table in tables if not table.trained for index in np.unique(table.group).tolist()}
+    for table in tables:
+        if not table.trained:
+            continue
+        mask = selection.masks[table.name]
+        by_transfer = int(table.bytes[(mask == HELD_OUT) & np.isin(table.group, list(transfer))].sum())
+        total = int(table.bytes[mask != DUPLICATE].sum())
+        name, chosen, wanted = table.name, selection.chosen[table.name], selection.wanted[table.name]
+        if not (mask == TRAIN).any():
+            if by_transfer:
+                raise RequestError(
+                    f"nothing of the source {name} is left to train on: unseen domains have all its groups",
+                    remedy="Say group: document for the sources that are in no mixture, or use them in one.",
+                )
+            raise RequestError(
+                f"nothing of the source {name} is left to train on: other sources have all its documents "
+                "or hold out all its groups",
+                remedy="Use the source once, or a smaller unit in group.",
+            )
+        if not (mask == HELD_OUT).any():
+            raise RequestError(
+                f"nothing of the source {name} can be held out: each of its groups is too large a part of it",
+                remedy="Use a smaller unit, such as group: document.",
+            )
+        if 2 * by_transfer > total:
+            ctx.warn(
+                f"{name}: {by_transfer / total:.0%} of its bytes are held out since unseen domains have their "
+                "groups; group: document for those domains would leave them to training"
+            )
+        if chosen < wanted:
+            ctx.warn(f"{name}: {chosen:,} bytes are held out where {wanted:,} were wanted; its groups are too large")
+        elif wanted < int(Fraction(ctx.config["held_out"]["bytes"])):
+            ctx.warn(f"{name}: the source is small; {chosen:,} of its {total:,} bytes are held out")

@@ -1,0 +1,583 @@
+"""From a study to its steps: what is made from what, under which recipe.
+
+One step per corpus, tokenizer, token file, checkpoint and evaluation. Checkpoints are shared: a training step is
+named by its trajectory up to where it stops, so variants with a common prefix, and variants that branch from one
+another, meet in the same step without anyone asking.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pretrial.benchmarks.items import TASKS as BENCHMARKS
+from pretrial.benchmarks.items import bench_config, check_bench
+from pretrial.corpus import spec as corpus
+from pretrial.errors import RequestError
+from pretrial.evaluate import spec as evaluate
+from pretrial.mixture import spec as mixture
+from pretrial.plan.courses import Course, courses
+from pretrial.plan.steps import Step
+from pretrial.store.artefacts import FileHashes
+from pretrial.store.identity import fingerprint
+from pretrial.study.schema import Study
+from pretrial.tokens import spec as tokens
+from pretrial.train import spec as train
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A checkpoint that the study evaluates: where on a variant it lies, and how thoroughly it is looked at."""
+
+    variant: str
+    stage: str
+    tokens: int
+    ends_stage: bool
+    ends_variant: bool
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """One evaluation of one variant's checkpoint under one seed; `step` may be shared with other variants."""
+
+    mark: Mark
+    seed: int
+    task: str
+    category: str
+    step: str
+    checkpoint: str
+
+
+@dataclass(frozen=True)
+class Graph:
+    """All steps of a study and what they are for.
+
+    Attributes:
+        steps: by name, every step after its inputs.
+        courses: by variant.
+        marks: checkpoints that are evaluated, in order.
+        checkpoints: (variant, seed, tokens) to the training step that makes it.
+        evaluations: what is measured, by variant and seed.
+        anchors: (variant, category, task) to its step.
+        ledgers: (variant, seed) to its step.
+        wanted: step names in the order in which they are asked for.
+    """
+
+    study: Study
+    steps: dict[str, Step]
+    courses: dict[str, Course]
+    marks: tuple[Mark, ...]
+    checkpoints: dict[tuple[str, int, int], str]
+    evaluations: tuple[Evaluated, ...]
+    anchors: dict[tuple[str, str, str], str]
+    ledgers: dict[tuple[str, int], str]
+    wanted: tuple[str, ...]
+    vocabulary: int
+    options: Options = field(repr=False)
+
+    def ends(self, variant: str) -> Mark:
+        """The mark at a variant's end."""
+        return next(mark for mark in self.marks if mark.variant == variant and mark.ends_variant)
+
+    def training_steps(self) -> list[Step]:
+        """All training steps."""
+        return [step for step in self.steps.values() if step.kind == "train"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """Where things are, and choices that bear no identity.
+
+    Attributes:
+        data: folder of real data, or `None`.
+        record: the execution record; `None` before one was chosen.
+        hashes: remembered hashes of outside files.
+        refresh: read again what can change under us.
+        only: variants to run; all when empty.
+        cache: folder for compiled code.
+    """
+
+    data: Path | None
+    record: Json | None
+    hashes: FileHashes
+    refresh: bool = False
+    only: tuple[str, ...] = ()
+    cache: Path | None = None
+
+
+def build_graph(study: Study, options: Options) -> Graph:
+    """All steps of a study.
+
+    Raises:
+        RequestError: for data, suites or files that the study needs and that are not there.
+    """
+    return _Builder(study, options).build()
+
+
+def marks_of(study: Study, course: Course) -> list[Mark]:
+    """The checkpoints of a variant that are evaluated: ends of its own stages, and the study's points inside them."""
+    marks = []
+    for stage in course.stages:
+        if stage.inherited_from is not None:
+            continue
+        inside = [at for at in study.evaluate.at if stage.first < at < stage.last]
+        for at in [*sorted(inside), stage.last]:
+            marks.append(Mark(course.variant, stage.name, at, at == stage.last, at == course.end))
+    return marks
+
+
+class _Builder:
+    def __init__(self, study: Study, options: Options) -> None:
+        self.study = study
+        self.options = options
+        self.steps: dict[str, Step] = {}
+        self.wanted: list[str] = []
+
+    def build(self) -> Graph:
+        study = self.study
+        self._check_suites()
+        vocabulary = self._vocabulary()
+        self.courses = courses(study, vocabulary)
+        self.vocabulary = vocabulary
+        self._corpora()
+        self._tokens()
+        chosen = [v for v in study.variants if not self.options.only or v in self.options.only]
+        marks = {variant: marks_of(study, self.courses[variant]) for variant in chosen}
+        checkpoints = self._training(marks)
+        evaluations: list[Evaluated] = []
+        ledgers: dict[tuple[str, int], str] = {}
+        for seed in study.seeds:
+            for variant in chosen:
+                for mark in marks[variant]:
+                    evaluations += self._evaluations(mark, seed, checkpoints[variant, seed, mark.tokens])
+                ledgers[variant, seed] = self._ledger(variant, seed, checkpoints)
+                self.wanted.append(ledgers[variant, seed])
+        anchors = self._anchors(chosen)
+        return Graph(
+            study=study,
+            steps=self.steps,
+            courses=self.courses,
+            marks=tuple(mark for variant in chosen for mark in marks[variant]),
+            checkpoints=checkpoints,
+            evaluations=tuple(evaluations),
+            anchors=anchors,
+            ledgers=ledgers,
+            wanted=tuple(dict.fromkeys(self.wanted)),
+            vocabulary=vocabulary,
+            options=self.options,
+        )
+
+    def _add(self, step: Step) -> str:
+        self.steps.setdefault(step.name, step)
+        return step.name
+
+    # -- before anything ---------------------------------------------------------------------------------------
+
+    def _check_suites(self) -> None:
+        bench = [task for task in self.study.evaluate.tasks if task in BENCHMARKS]
+        check_bench(bench, self.options.data, self.study.where("evaluate"))
+
+    def _vocabulary(self) -> int:
+        request = self.study.tokenizer
+        if request.train is not None:
+            return request.train.vocabulary
+        return tokens.vocabulary_of(self._tokenizer_file())
+
+    def _tokenizer_file(self) -> Path:
+        named = self.study.tokenizer.file or ""
+        where = self.study.where("tokenizer.file")
+        if named.startswith("{data}"):
+            if self.options.data is None:
+                raise RequestError(
+                    f"{named} lies in the data folder, and none was named",
+                    where=where,
+                    remedy="Name it: --data DIR, or set PRETRIAL_DATA.",
+                )
+            path = self.options.data / named.removeprefix("{data}").lstrip("/")
+        else:
+            path = Path(self.study.folder or ".") / Path(named).expanduser()
+        if not path.is_file():
+            raise RequestError(
+                f"the tokenizer file {path} is not there",
+                where=where,
+                remedy="Name a tokenizer.json in the format of the tokenizers library.",
+            )
+        return path
+
+    # -- corpora and tokens --------------------------------------------------------------------------------------
+
+    def _corpora(self) -> None:
+        study, options = self.study, self.options
+        folder = Path(study.folder) if study.folder else Path.cwd()
+        for name, source in study.sources.items():
+            where = study.where(f"sources.{name}.read")
+            config = corpus.source_config(source, where=where)
+            settings = corpus.source_settings(source, options.data, folder, name=name, where=where)
+            snapshot = corpus.snapshot_config(config)
+            inputs = {}
+            if snapshot is not None:
+                # Sources that read the same of the installation share the step.
+                inputs["snapshot"] = self._add(
+                    Step(
+                        name=f"snapshot {fingerprint(snapshot)[:6]} of {snapshot['kind']}",
+                        kind="snapshot",
+                        version=corpus.SEMANTICS["snapshot"],
+                        function="pretrial.corpus.snapshot:take_snapshot",
+                        config=snapshot,
+                        settings={"state": corpus.installed_state(), "refresh": options.refresh},
+                        changeable=True,
+                        group="corpora",
+                    )
+                )
+            self._add(
+                Step(
+                    name=f"corpus {name}",
+                    kind="corpus",
+                    version=corpus.SEMANTICS["corpus"],
+                    function="pretrial.corpus.read:read_corpus",
+                    config=corpus.corpus_config(
+                        config, corpus.input_fingerprint(config, settings, options.hashes)
+                    ),
+                    settings=settings,
+                    inputs=inputs,
+                    group="corpora",
+                    about={"source": name},
+                )
+            )
+        self._add(
+            Step(
+                name="selection of documents",
+                kind="select",
+                version=corpus.SEMANTICS["select"],
+                function="pretrial.corpus.select:select_documents",
+                config=corpus.select_config(list(study.sources), set(study.trained_sources)),
+                inputs={f"corpus:{name}": f"corpus {name}" for name in study.sources},
+                group="corpora",
+            )
+        )
+
+    def _tokens(self) -> None:
+        study = self.study
+        request = study.tokenizer
+        if request.train is not None:
+            shares = request.train.shares
+            self._add(
+                Step(
+                    name="tokenizer",
+                    kind="tokenizer",
+                    version=tokens.SEMANTICS["tokenizer"],
+                    function="pretrial.tokens.tokenizer:train_tokenizer",
+                    config={
+                        "vocabulary": request.train.vocabulary,
+                        "shares": {name: [s.numerator, s.denominator] for name, s in shares.items()},
+                        "sample_bytes": tokens.SAMPLE_BYTES,
+                    },
+                    inputs={
+                        "select": "selection of documents",
+                        **{f"corpus:{name}": f"corpus {name}" for name in shares},
+                    },
+                    group="tokens",
+                )
+            )
+        else:
+            path = self._tokenizer_file()
+            self._add(
+                Step(
+                    name="tokenizer",
+                    kind="tokenizer",
+                    version=tokens.SEMANTICS["tokenizer"],
+                    function="pretrial.tokens.tokenizer:import_tokenizer",
+                    config={"sha256": self.options.hashes.hash(path)},
+                    settings={"file": str(path)},
+                    group="tokens",
+                )
+            )
+        trained = set(study.trained_sources)
+        for name in study.sources:
+            for part in ("train", "held-out") if name in trained else ("held-out",):
+                self._add(
+                    Step(
+                        name=f"tokens of {name} ({part})",
+                        kind="tokens",
+                        version=tokens.SEMANTICS["tokens"],
+                        function="pretrial.tokens.shards:tokenise",
+                        config={"source": name, "part": part},
+                        inputs={
+                            "corpus": f"corpus {name}",
+                            "select": "selection of documents",
+                            "tokenizer": "tokenizer",
+                        },
+                        group="tokens",
+                        about={"source": name, "part": part},
+                    )
+                )
+
+    # -- training ------------------------------------------------------------------------------------------------
+
+    def _base(self, seed: int) -> Json:
+        study = self.study
+        adamw = study.training.optimizer
+        record = self.options.record or {}
+        return train.base_json(
+            model=study.model,
+            vocabulary=self.vocabulary,
+            context=study.context,
+            tokenizer="",
+            precision=record.get("precision", "float32"),
+            seeds={"init": seed, "order": seed, "subset": seed},
+            batch_sequences=study.training.batch_tokens // study.context,
+            optimizer={
+                "betas": list(adamw.betas),
+                "eps": adamw.eps,
+                "weight_decay": adamw.weight_decay,
+                "clip": adamw.clip,
+            },
+        )
+
+    def _course_config(self, course: Course, seed: int, upto: int) -> Json:
+        """Trajectory of a checkpoint: contents are left to the step's inputs, which bring them into its key."""
+        return {
+            "base": self._base(seed),
+            "segments": [segment.to_json() for segment in course.prefix(upto)],
+            "to_tokens": upto,
+        }
+
+    def _token_inputs(self, course: Course, upto: int) -> dict[str, str]:
+        sources = dict.fromkeys(source for segment in course.prefix(upto) for source in segment.sources)
+        return {f"tokens:{source}": f"tokens of {source} (train)" for source in sources}
+
+    def _training(self, marks: Mapping[str, Sequence[Mark]]) -> dict[tuple[str, int, int], str]:
+        study = self.study
+        checkpoints: dict[tuple[str, int, int], str] = {}
+        named: dict[str, str] = {}
+        # Every point where some course is cut, by the trajectory that leads there.
+        points: list[tuple[str, int]] = []
+        for variant in marks:
+            course = self.courses[variant]
+            cuts = {stage.last for stage in course.stages} | {mark.tokens for mark in marks[variant]}
+            points += [(variant, at) for at in cuts]
+        for seed in study.seeds:
+            for variant, at in sorted(points, key=lambda point: point[1]):
+                course = self.courses[variant]
+                config = self._course_config(course, seed, at)
+                address = fingerprint(config)
+                if address not in named:
+                    parent = self._parent(course, seed, at, named, points)
+                    inputs = {"tokenizer": "tokenizer", **self._token_inputs(course, at)}
+                    if parent is not None:
+                        inputs["parent"] = parent
+                    named[address] = self._add(
+                        Step(
+                            name=f"training {variant} to {_amount(at)}, seed {seed}",
+                            kind="train",
+                            version=train.SEMANTICS["train"],
+                            function="pretrial.train.loop:train_step",
+                            config={**config, "record": self.options.record},
+                            settings={"cache": str(self.options.cache)} if self.options.cache else {},
+                            inputs=inputs,
+                            unkeyed=frozenset({"parent"}),
+                            group="training",
+                            about={
+                                "variant": variant,
+                                "seed": seed,
+                                "tokens": at,
+                                "from": self._from(parent),
+                            },
+                        )
+                    )
+                checkpoints[variant, seed, at] = named[address]
+        return checkpoints
+
+    def _parent(
+        self, course: Course, seed: int, at: int, named: Mapping[str, str], points: Sequence[tuple[str, int]]
+    ) -> str | None:
+        """The nearest checkpoint on the way that some variant makes anyway."""
+        for earlier in sorted({point for _, point in points if point < at}, reverse=True):
+            step = named.get(fingerprint(self._course_config(course, seed, earlier)))
+            if step is not None:
+                return step
+        return None
+
+    def _from(self, parent: str | None) -> int:
+        return int(self.steps[parent].about["tokens"]) if parent is not None else 0
+
+    # -- evaluation ----------------------------------------------------------------------------------------------
+
+    def _evaluations(self, mark: Mark, seed: int, checkpoint: str) -> list[Evaluated]:
+        study, found = self.study, []
+        for task in study.evaluate.tasks:
+            if task == "held-out":
+                domains = study.trained_sources
+            elif task == "transfer":
+                domains = study.transfer_sources
+            elif not mark.ends_variant:
+                continue
+            elif task == "cloze":
+                for source in self._cloze_sources():
+                    step = self._cloze(checkpoint, source)
+                    found.append(Evaluated(mark, seed, source, "cloze", step, checkpoint))
+                continue
+            else:
+                step = self._bench(checkpoint, task)
+                found.append(Evaluated(mark, seed, task, evaluate.CATEGORIES[task], step, checkpoint))
+                continue
+            for domain in domains:
+                step = self._bits_per_byte(checkpoint, task, domain)
+                found.append(Evaluated(mark, seed, domain, task, step, checkpoint))
+        self.wanted += [evaluated.step for evaluated in found]
+        return found
+
+    def _evaluation(
+        self, checkpoint: str, kind: str, task: str, config: Json, settings: Json, inputs: Json
+    ) -> str:
+        at = self.steps[checkpoint]
+        label = {"bits-per-byte": "bits per byte", "cloze": "cloze"}.get(kind, "benchmark")
+        return self._add(
+            Step(
+                name=f"{label} of {task} on {at.name.removeprefix('training ')}",
+                kind=kind,
+                version=evaluate.SEMANTICS[kind],
+                function=evaluate.FUNCTIONS[kind],
+                config={**config, "context": self.study.context, "record": self.options.record},
+                settings={**settings, **({"cache": str(self.options.cache)} if self.options.cache else {})},
+                inputs={"checkpoint": checkpoint, **inputs},
+                group="evaluation",
+                about={**at.about, "task": task, "suite": kind},
+            )
+        )
+
+    def _bits_per_byte(self, checkpoint: str, category: str, domain: str) -> str:
+        config = {"category": category, "task": domain, "bytes": self.study.evaluate.domain_bytes}
+        held = {"tokens": f"tokens of {domain} (held-out)", "tokenizer": "tokenizer"}
+        return self._evaluation(checkpoint, "bits-per-byte", domain, config, {}, held)
+
+    def _cloze_sources(self) -> tuple[str, ...]:
+        return tuple(self.study.sources)
+
+    def _cloze(self, checkpoint: str, source: str) -> str:
+        sources = self._cloze_sources()
+        items = self._add(
+            Step(
+                name="cloze items",
+                kind="cloze-items",
+                version=evaluate.SEMANTICS["cloze-items"],
+                function=evaluate.FUNCTIONS["cloze-items"],
+                config={"items": self.study.evaluate.cloze_items, "sources": list(sources)},
+                inputs={
+                    "tokenizer": "tokenizer",
+                    **{f"tokens:{name}": f"tokens of {name} (held-out)" for name in sources},
+                },
+                group="evaluation",
+            )
+        )
+        return self._evaluation(
+            checkpoint, "cloze", source, {"task": source}, {}, {"items": items, "tokenizer": "tokenizer"}
+        )
+
+    def _bench(self, checkpoint: str, task: str) -> str:
+        data = self.options.data
+        if data is None:
+            raise RequestError(f"the benchmark {task} needs a data folder", remedy="Name it with --data.")
+        config = bench_config(task, data, self.study.evaluate.items)
+        return self._evaluation(
+            checkpoint, "bench", task, config, {"data": str(data)}, {"tokenizer": "tokenizer"}
+        )
+
+    def _anchors(self, chosen: Sequence[str]) -> dict[tuple[str, str, str], str]:
+        study = self.study
+        made: dict[tuple[str, str, str], str] = {}
+        seed = study.seeds[0]
+        domains = [
+            (c, d) for c in ("held-out", "transfer") if c in study.evaluate.tasks for d in self._domains(c)
+        ]
+        for variant in chosen:
+            course = self.courses[variant]
+            for category, domain in domains:
+                config = self._course_config(course, seed, course.end)
+                name = self._add(
+                    Step(
+                        name=f"anchors of {domain} for {variant}",
+                        kind="anchors",
+                        version=evaluate.SEMANTICS["anchors"],
+                        function=evaluate.FUNCTIONS["anchors"],
+                        config={
+                            **config,
+                            "category": category,
+                            "task": domain,
+                            "bytes": study.evaluate.domain_bytes,
+                        },
+                        inputs={
+                            "tokenizer": "tokenizer",
+                            "held-out": f"tokens of {domain} (held-out)",
+                            **self._token_inputs(course, course.end),
+                        },
+                        group="evaluation",
+                        about={"variant": variant, "task": domain},
+                    )
+                )
+                made[variant, category, domain] = name
+                self.wanted.append(name)
+        return made
+
+    def _domains(self, category: str) -> tuple[str, ...]:
+        return self.study.trained_sources if category == "held-out" else self.study.transfer_sources
+
+    def _ledger(self, variant: str, seed: int, checkpoints: Mapping[tuple[str, int, int], str]) -> str:
+        course = self.courses[variant]
+        config = self._course_config(course, seed, course.end)
+        return self._add(
+            Step(
+                name=f"ledger of {variant}, seed {seed}",
+                kind="ledger",
+                version=mixture.SEMANTICS["ledger"],
+                function="pretrial.mixture.ledger:make_ledger",
+                config={
+                    **config,
+                    "stages": [
+                        {
+                            "name": stage.name,
+                            "first": stage.first,
+                            "last": stage.last,
+                            "shares": {s: [x.numerator, x.denominator] for s, x in stage.shares.items()},
+                        }
+                        for stage in course.stages
+                    ],
+                },
+                inputs={
+                    "tokenizer": "tokenizer",
+                    "checkpoint": checkpoints[variant, seed, course.end],
+                    **self._token_inputs(course, course.end),
+                },
+                group="evaluation",
+                about={"variant": variant, "seed": seed},
+            )
+        )
+
+
+def _amount(count: int) -> str:
+    """Tokens for names: exact, and short where that is exact too."""
+    for unit, size in (("B", 10**9), ("M", 10**6), ("K", 10**3)):
+        if count and count % (size // 1000 or 1) == 0 and count >= size:
+            return f"{count / size:.3f}".rstrip("0").rstrip(".") + unit
+    return f"{count}"
+
+
+def recipe_json(graph: Graph) -> Json:
+    """What the workspace keeps of a plan, so that a later run can say which field changed."""
+    return {
+        "study": graph.study.resolved(),
+        "steps": {
+            name: {
+                "kind": step.kind,
+                "version": step.version,
+                "config": json.loads(json.dumps(step.config)),
+                "inputs": dict(step.inputs),
+            }
+            for name, step in graph.steps.items()
+        },
+    }

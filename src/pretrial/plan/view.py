@@ -1,0 +1,230 @@
+"""A plan for people and for machines: what will run, what it costs, and what compares with what.
+
+`describe` gives plain data (what `--json` prints); the rest of the rooms render it. Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from pretrial.plan.controls import Control, control
+from pretrial.plan.cost import Figure, Forecast
+from pretrial.plan.courses import Course, StagePlan
+from pretrial.plan.graph import Graph
+from pretrial.study.units import format_share
+
+Json = dict[str, Any]
+
+
+def describe(
+    graph: Graph,
+    forecast: Forecast,
+    cached: frozenset[str],
+    windows: dict[str, Figure],
+) -> Json:
+    """All of a plan as JSON.
+
+    Args:
+        graph: the steps.
+        forecast: what they cost.
+        cached: names of the steps whose output is in the store.
+        windows: training windows of each source, measured or estimated, where anything is known.
+    """
+    study = graph.study
+    missing = frozenset(graph.steps) - cached
+    kinds: Counter[str] = Counter()
+    kept: Counter[str] = Counter()
+    for name, step in graph.steps.items():
+        kinds[step.kind] += 1
+        kept[step.kind] += name in cached
+    variants = [course for name, course in graph.courses.items() if _planned(graph, name)]
+    seconds = {
+        group: forecast.total(graph, group, missing)
+        for group in ("corpora", "tokens", "training", "evaluation")
+    }
+    return {
+        "study": study.name,
+        "question": study.question,
+        "resolved": study.resolved(),
+        "record": graph.options.record,
+        "variants": [_variant(graph, course, windows) for course in variants],
+        "sharing": sharing(graph),
+        "comparisons": [_control(c) for c in controls(graph)],
+        "claims": [claim.text for claim in study.claims],
+        "steps": {kind: {"all": kinds[kind], "cached": kept[kind]} for kind in kinds},
+        "to_run": sorted(missing),
+        "cost": {
+            "tokens_trained": forecast.tokens_trained,
+            "tokens_without_sharing": forecast.tokens_unshared,
+            "flops": forecast.flops_per_token * forecast.tokens_trained,
+            "flops_per_token": forecast.flops_per_token,
+            "train_tokens_per_second": _figure(forecast.train_speed),
+            "forward_tokens_per_second": _figure(forecast.forward_speed),
+            "seconds_to_run": seconds,
+            "memory_bytes": _figure(forecast.memory),
+            "disk_bytes": _figure(forecast.disk),
+        },
+        "warnings": warnings(graph, windows),
+    }
+
+
+def controls(graph: Graph) -> list[Control]:
+    """What every variant's comparison with the baseline holds fixed."""
+    study = graph.study
+    base = graph.courses[study.baseline]
+    return [
+        control(course, base, study.context)
+        for name, course in graph.courses.items()
+        if name != study.baseline and _planned(graph, name)
+    ]
+
+
+def epochs(graph: Graph, course: Course, windows: dict[str, Figure]) -> dict[str, float]:
+    """Passes over each source at the variant's end, where its size is known."""
+    draws = course.draws(course.end, graph.study.context)
+    return {
+        source: count / windows[source].value
+        for source, count in draws.items()
+        if source in windows and windows[source].value > 0
+    }
+
+
+def repeated(graph: Graph, variant: str, base: str, windows: dict[str, Figure]) -> list[str]:
+    """Sources whose passes differ between two variants and exceed one in either."""
+    mine = epochs(graph, graph.courses[variant], windows)
+    theirs = epochs(graph, graph.courses[base], windows)
+    return [
+        source
+        for source in dict.fromkeys([*theirs, *mine])
+        if max(mine.get(source, 0.0), theirs.get(source, 0.0)) > 1
+        and abs(mine.get(source, 0.0) - theirs.get(source, 0.0)) > 1e-9
+    ]
+
+
+def warnings(graph: Graph, windows: dict[str, Figure]) -> list[str]:
+    """What a careful reader of the plan would say aloud."""
+    study, found = graph.study, list(graph.study.warnings)
+    for name, course in graph.courses.items():
+        if not _planned(graph, name):
+            continue
+        for source, passes in epochs(graph, course, windows).items():
+            cap = study.epochs_cap.get(source)
+            if cap is not None and passes > cap:
+                found.append(
+                    f"{name} passes {passes:.1f} times over {source}; the study caps it at {cap:g} epochs"
+                )
+            elif passes > 4:
+                found.append(
+                    f"{name} passes {passes:.1f} times over {source}; above 4 a repeat is worth less than new text"
+                )
+        for source, tokens in replay(graph, course).items():
+            found.append(
+                f"REPLAY: {name} sees {tokens:,} tokens of {source} again, since carry leaves out data"
+            )
+    return found
+
+
+def replay(graph: Graph, course: Course) -> dict[str, int]:
+    """Tokens that a variant reads a second time since a stage starts its sources anew."""
+    context = graph.study.context
+    reach, draws = course.reach(course.end, context), course.draws(course.end, context)
+    return {s: (draws[s] - reach[s]) * context for s in draws if draws[s] > reach.get(s, 0)}
+
+
+def sharing(graph: Graph) -> list[Json]:
+    """The training steps of one seed as a tree: from where to where, for which variants, whether shared."""
+    seed = graph.study.seeds[0]
+    users: dict[str, list[str]] = {}
+    for (variant, s, _), step in graph.checkpoints.items():
+        if s == seed and variant not in users.setdefault(step, []):
+            users[step].append(variant)
+    return [
+        {
+            "step": step,
+            "from": graph.steps[step].about["from"],
+            "to": graph.steps[step].about["tokens"],
+            "parent": graph.steps[step].inputs.get("parent"),
+            "variants": variants,
+        }
+        for step, variants in users.items()
+    ]
+
+
+def _planned(graph: Graph, variant: str) -> bool:
+    return any(mark.variant == variant for mark in graph.marks)
+
+
+def _figure(figure: Figure) -> Json:
+    return {"value": figure.value, "basis": figure.basis}
+
+
+def describe_stage(graph: Graph, course: Course, stage: StagePlan) -> Json:
+    """One stage of one variant."""
+    return {
+        "stage": stage.name,
+        "first_token": stage.first,
+        "last_token": stage.last,
+        "asked_tokens": stage.asked,
+        "tokens": stage.tokens,
+        "steps": stage.steps,
+        "mixture": stage.mixture,
+        "requested": {s: format_share(x) for s, x in stage.shares.items()},
+        "realised": _realised(graph, course, stage),
+        "lr_first": stage.lr_first,
+        "lr_last": stage.lr_last,
+        "warmup_tokens": _warmup(stage),
+        "cooldown": stage.cooldown,
+        "inherited_from": stage.inherited_from,
+        "shared_with": _shared_with(graph, course, stage),
+    }
+
+
+def _variant(graph: Graph, course: Course, windows: dict[str, Figure]) -> Json:
+    return {
+        "variant": course.variant,
+        "tokens": course.end,
+        "stages": [describe_stage(graph, course, stage) for stage in course.stages],
+        "epochs": {
+            source: {"value": passes, "basis": windows[source].basis}
+            for source, passes in epochs(graph, course, windows).items()
+        },
+        "replayed_tokens": replay(graph, course),
+    }
+
+
+def _shared_with(graph: Graph, course: Course, stage: StagePlan) -> list[str]:
+    seed = graph.study.seeds[0]
+    step = graph.checkpoints.get((course.variant, seed, stage.last))
+    return [
+        variant
+        for (variant, s, _), other in graph.checkpoints.items()
+        if s == seed and other == step and variant != course.variant
+    ]
+
+
+def _realised(graph: Graph, course: Course, stage: StagePlan) -> dict[str, float]:
+    context = graph.study.context
+    before, after = course.draws(stage.first, context), course.draws(stage.last, context)
+    counts = {s: after.get(s, 0) - before.get(s, 0) for s in stage.shares}
+    total = sum(counts.values())
+    return {source: count / total for source, count in counts.items()}
+
+
+def _warmup(stage: StagePlan) -> int:
+    """Tokens of warm-up inside the stage."""
+    return sum(
+        max(0, min(piece.start + piece.warmup, stage.last) - max(piece.start, stage.first))
+        for piece in stage.pieces
+    )
+
+
+def _control(found: Control) -> Json:
+    return {
+        "variant": found.variant,
+        "baseline": found.baseline,
+        "holds": list(found.holds),
+        "descriptive": not found.holds,
+        "why_not": list(found.reasons),
+        "differs": list(found.differs),
+    }

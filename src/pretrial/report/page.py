@@ -1,0 +1,368 @@
+"""The page: one HTML file that needs nothing but itself.
+
+It opens from a disk without a network: styles, script, Vega and the charts' data are inside, and its
+Content-Security-Policy forbids every load and every script but its own two, named by their hashes. Vega's
+expressions are interpreted, not compiled, so the policy needs no `unsafe-eval`. Every text from outside is
+escaped: by Jinja in HTML, as \\u escapes in the charts' JSON. The same data gives the same bytes.
+
+The page says nothing that the data does not: it formats, orders and draws. Without JavaScript the tables
+and the verdicts are all there, and the charts are links to their SVG files.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hashlib
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from pretrial.report import figures as drawing
+from pretrial.report import format as text
+from pretrial.report.data import Claim, ReportData, Row
+from pretrial.report.figures import Figure
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def render(data: ReportData, figures: Sequence[Figure], downloads: Sequence[tuple[str, str]]) -> str:
+    """The page's HTML. `downloads` are (relative path, what it holds), shown in this order."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(words=text.WORDS, dash=text.DASH)
+    environment.filters.update(
+        short=text.short,
+        count=text.count,
+        size=text.size,
+        duration=text.duration,
+        share=text.share,
+        rate=text.rate,
+        exponent=text.exponent,
+        listing=text.listing,
+        probability=text.probability,
+    )
+    specs = {
+        f"{figure.name}-{i}": drawing.page_spec(panel) for figure in figures for i, panel in enumerate(figure.panels)
+    }
+    bundle, script = _bundle(), (TEMPLATES / "report.js").read_text(encoding="utf-8")
+    html = environment.get_template("report.html.j2").render(
+        data=data,
+        figures={figure.name: figure for figure in figures},
+        cards=[card(data, claim) for claim in data.claims],
+        groups=comparison_groups(data),
+        final={row["variant"]: row["tokens"] for row in data.final_comparisons()},
+        mixture=drawing.realised(data),
+        ledger=ledger_summary(data),
+        anchors=anchor_table(data),
+        colour=functools.partial(drawing.variant_colour, data),
+        style=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8") + _colours()),
+        specs=Markup(json_in_html(specs)),
+        bundle=Markup(bundle),
+        script=Markup(script),
+        policy=policy(bundle, script),
+        downloads=downloads,
+        shapes=drawing.SHAPES,
+    )
+    return html if html.endswith("\n") else html + "\n"
+
+
+def json_in_html(value: object) -> str:
+    """JSON that may stand inside a script element: no character in it can end the element or the script.
+
+    Raises ValueError for numbers that are not finite.
+    """
+    out = json.dumps(value, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
+    for character in "<>&\u2028\u2029":
+        out = out.replace(character, f"\\u{ord(character):04x}")
+    return out
+
+
+def policy(*scripts: str) -> str:
+    """The Content-Security-Policy: nothing is loaded, and only these scripts run."""
+    hashes = " ".join(
+        f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'" for script in scripts
+    )
+    return (
+        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data:; "
+        "connect-src 'none'; base-uri 'none'; form-action 'none'"
+    )
+
+
+@functools.lru_cache(maxsize=1)
+def _bundle() -> str:
+    """Vega, Vega-Lite and Vega-Embed as one script."""
+    import vl_convert
+
+    made: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", drawing.vega_lite_version())
+    # A browser ends the element at these letters wherever they stand; in a string the backslash is void.
+    return made.replace("</script", "<\\/script").replace("<!--", "<\\!--").replace("\r\n", "\n")
+
+
+def _colours() -> str:
+    """The palettes as CSS variables for both schemes."""
+
+    def block(variants: Sequence[str], sources: Sequence[str]) -> str:
+        return "".join(
+            f"--{kind}{i}:{colour};"
+            for kind, all_ in (("v", variants), ("s", sources))
+            for i, colour in enumerate(all_)
+        )
+
+    light = block(drawing.VARIANTS_LIGHT, drawing.SOURCES_LIGHT)
+    dark = block(drawing.VARIANTS_DARK, drawing.SOURCES_DARK)
+    swatches = "".join(
+        f".{kind}{i}{{--swatch:var(--{kind}{i})}}" for kind in "vs" for i in range(len(drawing.VARIANTS_LIGHT))
+    )
+    return (
+        f":root{{{light}}}\n"
+        f"@media screen and (prefers-color-scheme:dark){{:root:not([data-scheme=light]){{{dark}}}}}\n"
+        f"@media screen{{:root[data-scheme=dark]{{{dark}}}}}\n{swatches}\n"
+    )
+
+
+# Verdicts
+
+
+@dataclass(frozen=True)
+class Card:
+    """A claim in plain words, with its picture."""
+
+    claim: Claim
+    headline: str
+    between: str
+    sure: str
+    picture: Markup
+
+
+def card(data: ReportData, claim: Claim) -> Card:
+    """A claim's estimate, interval and certainty as sentences."""
+    unit = data.definition(claim["metric"])["unit"]
+    named = text.unit_name(unit) or claim["metric"]
+    estimate, low, high = claim["estimate"], claim["low"], claim["high"]
+    places = text.decimals(unit, low, high)
+    if estimate is None or not math.isfinite(estimate):
+        return Card(claim, "No estimate", "", claim["reason"], Markup(""))
+    headline = f"{_amount(estimate, unit, places)} {named} {_more(estimate)} than {claim['against']}"
+    if low is not None and high is not None and (low > 0 or high < 0):
+        headline += ", which is " + ("better" if (estimate > 0) == claim["higher_is_better"] else "worse")
+    if low is None or high is None:
+        between = "No interval"
+    elif low < 0 < high:
+        between = (
+            f"{claim['level']:.0%} interval: from {_amount(low, unit, places)} less to "
+            f"{_amount(high, unit, places)} more, zero included"
+        )
+    else:
+        near, far = sorted((low, high), key=abs)
+        between = (
+            f"{claim['level']:.0%} interval: between {_amount(near, unit, places)} and "
+            f"{_amount(far, unit, places)} {_more(far)}"
+        )
+    parts = []
+    held, p = claim["registered"], claim["p_adjusted"] if claim["registered"] else claim["p"]
+    if p is not None:
+        written = text.probability(p)
+        written = written if written.startswith("<") else f"= {written}"
+        parts.append(f"one-sided p {written}" + (" after Holm" if held else ", unadjusted"))
+    seeds, items = claim.get("n_seeds"), claim.get("n_items")
+    if seeds is not None and items is not None:
+        parts.append(f"{seeds} seed{'s' * (seeds != 1)} × {items:,} items")
+    return Card(claim, headline, between, "; ".join(parts), _picture(data, claim))
+
+
+def _amount(value: float, unit: str, places: int) -> str:
+    return text.difference(abs(value), unit, places).lstrip("+")
+
+
+def _more(value: float) -> str:
+    return "more" if value > 0 else "less"
+
+
+def _picture(data: ReportData, claim: Claim) -> Markup:
+    """The interval on a line with zero and the region that the claim asks for. No text from outside in it."""
+    estimate, low, high, margin = claim["estimate"], claim["low"], claim["high"], claim["margin"]
+    if estimate is None or low is None or high is None:
+        return Markup("")
+    at = [0.0, estimate, low, high, *([margin, -margin] if margin is not None and margin > 0 else [])]
+    if not all(map(math.isfinite, at)):
+        return Markup("")
+    reach = max(at) - min(at) or 1.0
+    left, right = min(at) - 0.14 * reach, max(at) + 0.14 * reach
+
+    def x(value: float) -> str:
+        return f"{320 * (min(max(value, left), right) - left) / (right - left):.1f}"
+
+    sign = 1 if claim["higher_is_better"] else -1
+    edge = margin or 0.0
+    if margin is None:
+        region = None
+    elif claim["kind"] == "equals":
+        region = (-edge, edge)
+    else:
+        bound = sign * (edge if claim["kind"] == "beats" else -edge)
+        region = (bound, right) if sign > 0 else (left, bound)
+    shapes = []
+    if region:
+        wide = float(x(region[1])) - float(x(region[0]))
+        shapes.append(f'<rect class="asked" x="{x(region[0])}" y="4" width="{wide:.1f}" height="28" rx="2"/>')
+    shapes += [
+        f'<line class="zero" x1="{x(0)}" x2="{x(0)}" y1="0" y2="36"/>',
+        f'<line class="interval" x1="{x(low)}" x2="{x(high)}" y1="18" y2="18"/>',
+        f'<circle class="estimate" cx="{x(estimate)}" cy="18" r="5.5"/>',
+    ]
+    unit = data.definition(claim["metric"])["unit"]
+    anchor = "start" if float(x(0)) < 30 else "end" if float(x(0)) > 290 else "middle"
+    shapes.append(f'<text x="{x(0)}" y="50" text-anchor="{anchor}">0</text>')
+    if region and edge and abs(float(x(edge)) - float(x(0))) > 34:
+        for value in (edge, -edge) if claim["kind"] == "equals" else (region[0] if sign > 0 else region[1],):
+            shapes.append(
+                f'<text x="{x(value)}" y="50" text-anchor="middle">'
+                f"{text.difference(value, unit, text.decimals(unit, low, high))}</text>"
+            )
+    return Markup(
+        '<svg class="interval-picture" viewBox="0 0 320 54" role="img" aria-label="The interval on a '
+        f'line; the shaded part is what the claim asks for.">{"".join(shapes)}</svg>'
+    )
+
+
+# Tables
+
+
+COMPARED = ("baseline", "category", "task", "metric")
+
+
+def comparison_groups(data: ReportData) -> list[dict[str, Any]]:
+    """Comparisons at the end of each variant for the page: category means first, then tasks by category.
+
+    Each group is {title, note, overall, rows}; each row has its texts ready.
+    """
+    rows = data.final_comparisons()
+    means = [row for row in rows if row["task"] == "mean"]
+    single = [row for row in rows if row["task"] != "mean"]
+    notes = {category["name"]: category["note"] for category in data.categories}
+    groups = []
+    for overall, chosen in ((True, means), (False, single)):
+        keys = dict.fromkeys(tuple(row[column] for column in COMPARED) for row in chosen)
+        for baseline, category, task, metric in keys:
+            key = (baseline, category, task, metric)
+            members = [row for row in chosen if tuple(row[column] for column in COMPARED) == key]
+            groups.append(
+                {
+                    "category": category,
+                    "task": task,
+                    "metric": metric,
+                    "note": notes.get(category, "") if overall else "",
+                    "overall": overall,
+                    "lower": not data.definition(metric)["higher_is_better"],
+                    "base": text.value(members[0]["base_value"], data.definition(metric)["unit"]),
+                    "baseline": baseline,
+                    "rows": [shown(data, row) for row in members],
+                }
+            )
+    return groups
+
+
+def shown(data: ReportData, row: Row) -> dict[str, Any]:
+    """One comparison as texts."""
+    unit = data.definition(row["metric"])["unit"]
+    places = text.decimals(unit, row["low"], row["high"])
+    flags = row["flags"]
+    if isinstance(flags, str):
+        flags = [flag.strip() for flag in flags.split(";")]
+    word = row["verdict"] or text.DASH
+    return {
+        "variant": row["variant"],
+        "base": text.value(row["base_value"], unit),
+        "value": text.value(row["value"], unit),
+        "difference": text.difference(row["absolute"], unit, places),
+        "interval": text.interval(row["low"], row["high"], unit),
+        "relative": text.percent(row["relative"]),
+        "verdict": word,
+        "sign": text.WORDS.get(word, ("", ""))[0],
+        "p": text.probability(row["p_adjusted"]),
+        "mde": text.difference(row["mde"], unit, places).lstrip("+") if row["mde"] is not None else text.DASH,
+        "n": f"{row['n_seeds']} × {row['n_items']:,}" if row["n_items"] is not None else text.DASH,
+        "flags": [flag for flag in flags or [] if flag],
+        "claim": row["claim"],
+        "unit": text.unit_name(unit),
+    }
+
+
+def ledger_summary(data: ReportData) -> list[dict[str, Any]]:
+    """The ledger added over seeds' means: one row per variant, stage and source."""
+    groups: dict[tuple[str, str, str], list[Row]] = {}
+    for row in data.ledger:
+        groups.setdefault((row["variant"], str(row["stage"]), row["source"]), []).append(row)
+    order = {name: i for i, name in enumerate(data.variant_names)}
+    out = []
+    for (variant, stage, source), rows in groups.items():
+
+        def mean(column: str, rows: list[Row] = rows) -> float | None:
+            values = [row[column] for row in rows if row[column] is not None]
+            return math.fsum(values) / len(values) if values else None
+
+        out.append(
+            {"variant": variant, "stage": stage, "source": source} | {column: mean(column) for column in LEDGER_NUMBERS}
+        )
+    return sorted(out, key=lambda row: order.get(row["variant"], len(order)))
+
+
+LEDGER_NUMBERS = (
+    "requested_share", "requested_tokens", "realised_tokens", "bytes", "documents", "epochs", "fresh_tokens",
+    "replayed_tokens", "mean_attended_context",
+)  # fmt: skip
+
+
+def anchor_table(data: ReportData) -> dict[str, Any]:
+    """Anchors and the variants' own values on the same task: {names, rows}."""
+    names = list(dict.fromkeys(anchor["anchor"] for anchor in data.anchors))
+    keys = dict.fromkeys((a["category"], a["task"], a["metric"]) for a in data.anchors)
+    rows = []
+    for category, task, metric in sorted(
+        keys, key=lambda key: data.task_rank({"category": key[0], "task": key[1], "metric": key[2]})
+    ):
+        unit = data.definition(metric)["unit"]
+        ends: dict[str, list[float]] = {}
+        points = [p for p in data.evaluation if (p["category"], p["task"], p["metric"]) == (category, task, metric)]
+        for name in data.variant_names:
+            own = [point for point in points if point["variant"] == name]
+            end = max((point["tokens"] for point in own), default=None)
+            ends[name] = [point["value"] for point in own if point["tokens"] == end]
+        rows.append(
+            {
+                "category": category,
+                "task": task,
+                "metric": metric,
+                "anchors": [
+                    text.value(
+                        next(
+                            (
+                                a["value"]
+                                for a in data.anchors
+                                if (a["category"], a["task"], a["metric"], a["anchor"])
+                                == (category, task, metric, name)
+                            ),
+                            None,
+                        ),
+                        unit,
+                    )
+                    for name in names
+                ],
+                "variants": [
+                    text.value(math.fsum(values) / len(values) if values else None, unit) for values in ends.values()
+                ],
+            }
+        )
+    return {"names": names, "rows": rows}

@@ -1,0 +1,624 @@
+"""The study file's schema: every key, its type, default and meaning, as pydantic models.
+
+Guarantees: strict (no unknown key, no silent conversion), exact amounts and shares; what a file says under
+one key is checked here, what ties keys together in `resolve`. The descriptions are the source of
+`docs/study-file.md`.
+
+Keys are spelled in kebab case; `StudyForm.model_validate` takes plain data (`document.read_document`, or a
+mapping).
+"""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from fractions import Fraction
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    model_validator,
+)
+
+from pretrial.study.schema import Carry, Clock, Holds, Margin, Precision, ReadKind
+from pretrial.study.units import parse_bytes, parse_margin, parse_share, parse_tokens
+
+
+class Kind:
+    """What a value is called in the reference, kept beside its validator."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+def _positive(amount: int) -> int:
+    if amount == 0:
+        raise ValueError("is 0; an amount above 0 is needed here")
+    return amount
+
+
+def _above_zero(share: Fraction) -> Fraction:
+    if share == 0:
+        raise ValueError("is 0%; leave out what has no share")
+    return share
+
+
+def _name(text: str) -> str:
+    if not text:
+        raise ValueError("a name is empty")
+    if text != text.strip():
+        raise ValueError(f"the name {text!r} begins or ends with a space")
+    if any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") for c in text):
+        raise ValueError(f"the name {text!r} holds a control character")
+    return text
+
+
+def _slug(text: str) -> str:
+    good = text.isascii() and text[:1].isalnum() and all(c.isalnum() or c in "._-" for c in text)
+    if not good or len(text) > 100:
+        raise ValueError(
+            f"{text!r} cannot name a folder; use letters, digits, '.', '_' and '-', beginning with a letter "
+            "or digit"
+        )
+    return text
+
+
+def _said(text: str) -> str:
+    if not text.strip():
+        raise ValueError("is empty")
+    return text.strip()
+
+
+def _location(value: object) -> str | tuple[str, ...]:
+    places = value if isinstance(value, list) else [value]
+    named = [place for place in places if isinstance(place, str) and place.strip()]
+    if not named or len(named) < len(places):
+        raise ValueError("must be a path, or a list of paths")
+    for place in named:
+        if "{" in place.replace("{data}", "") or "}" in place.replace("{data}", ""):
+            raise ValueError(f"{place!r}: only {{data}} is filled in, with the folder of --data")
+    return tuple(named) if isinstance(value, list) else named[0]
+
+
+def _seeds(value: object) -> tuple[int, ...]:
+    if isinstance(value, int) and not isinstance(value, bool):
+        if value < 1:
+            raise ValueError("at least one seed is needed")
+        return tuple(range(1, value + 1))
+    if isinstance(value, list) and value:
+        if not all(isinstance(seed, int) and not isinstance(seed, bool) and seed > 0 for seed in value):
+            raise ValueError("seeds are whole numbers above 0")
+        if len(set(value)) < len(value):
+            raise ValueError("a seed is listed twice")
+        return tuple(value)
+    raise ValueError("must be a number of seeds (3 means 1, 2 and 3), or a list of distinct ones")
+
+
+def _lr(value: object) -> float | Literal["preset"]:
+    if value == "preset":
+        return "preset"
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0 and math.isfinite(value):
+        return float(value)
+    raise ValueError("must be a number above 0, or preset")
+
+
+def _floor(value: object) -> float:
+    return float(parse_share(value))
+
+
+def _margin(value: object) -> Margin:
+    kind, number = parse_margin(value)
+    if number == 0:
+        raise ValueError("is 0; nothing is equivalent within nothing")
+    return Margin(kind, number)  # type: ignore[arg-type]  # parse_margin returns one of the kinds
+
+
+def _model(value: object) -> object:
+    return {"name": value} if isinstance(value, str) else value
+
+
+def _evaluate(value: object) -> object:
+    return {"tasks": value} if isinstance(value, list) else value
+
+
+Name = Annotated[str, AfterValidator(_name), Kind("name")]
+Text = Annotated[str, AfterValidator(_said), Kind("text")]
+Slug = Annotated[str, AfterValidator(_slug), Kind("name of a folder")]
+Location = Annotated[str | tuple[str, ...], PlainValidator(_location), Kind("path or list of paths")]
+Tokens = Annotated[int, BeforeValidator(parse_tokens), Kind("tokens")]
+SomeTokens = Annotated[int, BeforeValidator(parse_tokens), AfterValidator(_positive), Kind("tokens")]
+Bytes = Annotated[int, BeforeValidator(parse_bytes), AfterValidator(_positive), Kind("bytes")]
+Share = Annotated[Fraction, PlainValidator(parse_share), AfterValidator(_above_zero), Kind("share")]
+Floor = Annotated[float, PlainValidator(_floor), Kind("share")]
+Seeds = Annotated[tuple[int, ...], PlainValidator(_seeds), Kind("number, or list of numbers")]
+Rate = Annotated[float | Literal["preset"], PlainValidator(_lr), Kind("number above 0, or preset")]
+Number = Annotated[float, Field(gt=0, allow_inf_nan=False), Kind("number above 0")]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False), Kind("number")]
+Beta = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False), Kind("number")]
+Count = Annotated[int, Field(gt=0), Kind("whole number")]
+Delta = Annotated[Margin, PlainValidator(_margin), Kind("margin")]
+
+
+class Form(BaseModel):
+    """A mapping of the study file."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        alias_generator=lambda name: name.strip("_").replace("_", "-"),
+    )
+
+    def only(self, *names: str) -> list[str]:
+        """Those of the fields that were given (not null), as the file spells them."""
+        return [name.replace("_", "-") for name in names if getattr(self, name) is not None]
+
+
+def _exactly_one(given: list[str], names: str) -> str:
+    if len(given) != 1:
+        raise ValueError(
+            f"needs exactly one of {names}, not " + (" and ".join(given) if given else "none of them")
+        )
+    return given[0]
+
+
+class ModelForm(Form):
+    """The model: a preset's name alone (`model: 2m`), or a mapping of numbers."""
+
+    name: Annotated[str | None, Kind("preset")] = Field(
+        None,
+        description="A preset from 1m up; with numbers, a label for them.",
+        examples=["2m"],
+    )
+    layers: Count | None = Field(None, description="Number of blocks.", examples=[5])
+    width: Count | None = Field(None, description="Channels of the residual stream.", examples=[128])
+    heads: Count | None = Field(None, description="Attention heads.", examples=[4])
+    feed_forward: Count | None = Field(
+        None, description="Inner channels of the gated feed-forward part.", examples=[352]
+    )
+    kv_heads: Count | None = Field(
+        None, description="Key and value heads; as many as `heads` where left out.", examples=[4]
+    )
+
+
+class TrainTokenizerForm(Form):
+    """A byte-level BPE to train."""
+
+    vocabulary: Annotated[int, Field(ge=257), Kind("whole number")] = Field(
+        description="Number of ids, the mark that separates documents included; at least 257.",
+        examples=[8192],
+    )
+    from_: dict[Name, Share] = Field(
+        min_length=1,
+        description="Share of the training bytes of each source; they sum to 100%. "
+        "Only sources of some mixture: the tokenizer must not see a transfer domain.",
+        examples=["{prose: 50%, python: 50%}"],
+    )
+
+
+class TokenizerForm(Form):
+    """Exactly one of `train` and `file`."""
+
+    train: TrainTokenizerForm | None = Field(None, description="Train one on the study's own sources.")
+    file: Text | None = Field(
+        None,
+        description="Path of an existing `tokenizer.json`, relative to the study file.",
+        examples=["tokenizer.json"],
+    )
+
+    @model_validator(mode="after")
+    def _one(self) -> TokenizerForm:
+        _exactly_one(self.only("train", "file"), "train and file")
+        return self
+
+
+class ReadForm(Form):
+    """Exactly one kind of reading, with what it takes.
+
+    A path may be a glob, or a list; `{data}` is `--data`.
+    """
+
+    jsonl: Location | None = Field(
+        None,
+        description="JSON lines, plain, .gz or .zst.",
+        examples=["'{data}/text/science.jsonl.zst'"],
+    )
+    parquet: Location | None = Field(None, description="Parquet files.", examples=["'{data}/web/*.parquet'"])
+    files: Location | None = Field(
+        None,
+        description="A tree of source files: `stdlib`, `installed` (the standard library and Pretrial's core "
+        "dependencies) or a folder.",
+        examples=["installed"],
+    )
+    docstrings: Location | None = Field(
+        None,
+        description="Docstrings and documentation as prose: `stdlib`, `installed` or a folder.",
+        examples=["installed"],
+    )
+    metadata: Location | None = Field(
+        None, description="Descriptions of packages: `installed`.", examples=["installed"]
+    )
+    pydoc: Location | None = Field(
+        None, description="The topics of Python's own help: `topics`.", examples=["topics"]
+    )
+    languages: list[Text] | None = Field(
+        None,
+        description="For `files`: only these languages.",
+        examples=["[python]"],
+    )
+    drop_docstrings: bool | None = Field(
+        None,
+        description="For `files`: take docstrings out of Python files. Default: false.",
+        examples=["true"],
+    )
+    text: Text | None = Field(
+        None,
+        description="For `jsonl` and `parquet`: the field of the text. Default: text.",
+        examples=["text"],
+    )
+    id: Text | None = Field(
+        None,
+        description="For `jsonl` and `parquet`: the field that names a document. Default: id.",
+        examples=["id"],
+    )
+    cap_file: Bytes | None = Field(
+        None, description="Most bytes taken of one file; the rest of it is left out.", examples=["60 KB"]
+    )
+    cap_group: Bytes | None = Field(
+        None, description="Most bytes of one package's files; whole files in the order of their names' hash.", examples=["1.5 MB"]
+    )
+
+    @property
+    def chosen(self) -> tuple[ReadKind, str | tuple[str, ...]]:
+        """The kind of reading and where it reads."""
+        kinds: tuple[ReadKind, ...] = ("jsonl", "parquet", "files", "docstrings", "metadata", "pydoc")
+        return next((kind, getattr(self, kind)) for kind in kinds if getattr(self, kind) is not None)
+
+    @model_validator(mode="after")
+    def _fits(self) -> ReadForm:
+        kinds = ("jsonl", "parquet", "files", "docstrings", "metadata", "pydoc")
+        kind = _exactly_one(self.only(*kinds), "jsonl, parquet, files, docstrings, metadata and pydoc")
+        for option in self.only("languages", "drop_docstrings"):
+            if kind != "files":
+                raise ValueError(f"{option} goes with files, not with {kind}")
+        for option in self.only("text", "id"):
+            if kind not in ("jsonl", "parquet"):
+                raise ValueError(f"{option} goes with jsonl and parquet, not with {kind}")
+        return self
+
+
+class SourceForm(Form):
+    """A corpus."""
+
+    read: ReadForm = Field(description="Where the documents come from.")
+    filter: list[Text] = Field(
+        [],
+        description="Rules applied to each document, in order. There is one: `no-code`.",
+        examples=["[no-code]"],
+    )
+    group: Text = Field(
+        "document",
+        description="What keeps documents together when some are held out: `document` (each by itself), "
+        "`package` "
+        "(for what is read from Python packages), or a field of the records, such as `book`.",
+        examples=["package"],
+    )
+    license: Text | None = Field(
+        None, description="Licence of the whole source, where its records do not say.", examples=["CC-BY-4.0"]
+    )
+    keep: dict[Text, list[Text]] | None = Field(
+        None,
+        description="For `jsonl` and `parquet`: only records whose field has one of these values.",
+        examples=["{language: [Python, Go]}"],
+    )
+    max_epochs: Number | None = Field(
+        None,
+        description="Most passes any variant may make over the source; more is an error in the plan.",
+        examples=[4],
+    )
+
+
+class AdamWForm(Form):
+    """AdamW (Loshchilov and Hutter 2019)."""
+
+    lr: Rate = Field(
+        "preset",
+        description="Peak learning rate; `preset` follows DataDecide's ladder from 4m up and a stated "
+        "extrapolation below.",
+        examples=[0.004],
+    )
+    betas: list[Beta] = Field(
+        [0.9, 0.95],
+        min_length=2,
+        max_length=2,
+        description="Decay of both moments.",
+        examples=["[0.9, 0.95]"],
+    )
+    eps: Number = Field(1e-8, description="Added to the root of the second moment.", examples=[1e-8])
+    weight_decay: NotNegative = Field(0.1, description="Decoupled decay, on matrices and the embedding.", examples=[0.1])
+    clip: Number = Field(1.0, description="Largest norm of a step's gradient.", examples=[1.0])
+
+
+class OptimizerForm(Form):
+    """The optimiser; there is one."""
+
+    adamw: AdamWForm = Field(
+        default_factory=AdamWForm.model_construct,
+        description="AdamW and its numbers.",
+        examples=["{lr: 0.004}"],
+    )
+
+
+class RampForm(Form):
+    """The shape `linear` or `cosine`."""
+
+    warmup: Tokens = Field(description="Linear warm-up from 0; at least 20 steps.", examples=["200K tokens"])
+    floor: Floor = Field(0.1, description="Share of the peak at the horizon.", examples=["10%"])
+
+
+class ConstantForm(Form):
+    """The shape `constant`."""
+
+    warmup: Tokens = Field(
+        description="Linear warm-up from 0; 0, or at least 20 steps.", examples=["200K tokens"]
+    )
+
+
+class StableForm(Form):
+    """The shape `warmup-stable-decay`."""
+
+    warmup: Tokens = Field(description="Linear warm-up from 0; at least 20 steps.", examples=["200K tokens"])
+    decay: SomeTokens = Field(
+        description="Length of the linear decay that ends at the horizon.", examples=["1M tokens"]
+    )
+    floor: Floor = Field(0.1, description="Share of the peak at the horizon.", examples=["10%"])
+
+
+class ScheduleForm(Form):
+    """Exactly one shape, and the clock it runs on."""
+
+    linear: RampForm | None = Field(
+        None, description="Warm-up, then linear to the floor.", examples=["{warmup: 200K tokens, floor: 10%}"]
+    )
+    cosine: RampForm | None = Field(
+        None,
+        description="Warm-up, then half a cosine to the floor.",
+        examples=["{warmup: 200K tokens, floor: 10%}"],
+    )
+    constant: ConstantForm | None = Field(
+        None, description="Warm-up, then the peak.", examples=["{warmup: 200K tokens}"]
+    )
+    warmup_stable_decay: StableForm | None = Field(
+        None,
+        description="Warm-up, the peak, then a linear decay.",
+        examples=["{warmup: 200K tokens, decay: 1M tokens, floor: 10%}"],
+    )
+    clock: Clock | None = Field(
+        None,
+        description="`variant`: one function of tokens across all pre-training stages; `stage`: it "
+        "restarts with each. "
+        "Default: variant (stage, in a stage's own schedule).",
+        examples=["variant"],
+    )
+
+    @model_validator(mode="after")
+    def _one(self) -> ScheduleForm:
+        given = self.only("linear", "cosine", "constant", "warmup_stable_decay")
+        _exactly_one(given, "linear, cosine, constant and warmup-stable-decay")
+        return self
+
+
+class TrainingForm(Form):
+    """How every variant is trained."""
+
+    batch: SomeTokens = Field(
+        description="Tokens of one optimiser step: a whole multiple of `context`.", examples=["8192 tokens"]
+    )
+    optimizer: OptimizerForm = Field(
+        default_factory=lambda: OptimizerForm.model_construct(adamw=AdamWForm.model_construct()),
+        description="The optimiser and its numbers.",
+        examples=["{adamw: {lr: 0.004}}"],
+    )
+    schedule: ScheduleForm = Field(
+        description="The learning rate over tokens.",
+        examples=["{linear: {warmup: 200K tokens, floor: 10%}, clock: variant}"],
+    )
+    precision: Precision = Field(
+        "auto", description="`auto`: bfloat16 where the processor has it, by rule.", examples=["auto"]
+    )
+
+
+class StageForm(Form):
+    """A stage:
+
+    `tokens` and a mixture, or a `cooldown` and a mixture. The first may say where the variant branches.
+    """
+
+    from_: Text | None = Field(
+        None,
+        description="In the first item only: the variant to branch from, at its end or at a step of it.",
+        examples=["trunk@2M"],
+    )
+    name: Name | None = Field(
+        None, description="Name of the stage; its number where left out.", examples=["anneal"]
+    )
+    tokens: SomeTokens | None = Field(
+        None, description="Budget of a pre-training stage; whole steps of it are trained.", examples=["2M"]
+    )
+    cooldown: SomeTokens | None = Field(
+        None, description="Budget of a cooldown, linear from its parent's learning rate.", examples=["500K"]
+    )
+    mixture: Name | None = Field(None, description="What it trains on.", examples=["text"])
+    floor: Floor | None = Field(
+        None,
+        description="For a cooldown: share of its first learning rate at its end. Default: 0%.",
+        examples=["0%"],
+    )
+    lr: Number | None = Field(
+        None,
+        description="For a cooldown: its first learning rate, the parent's where left out. For a stage on "
+        "its own "
+        "clock: its peak.",
+        examples=[0.002],
+    )
+    schedule: ScheduleForm | None = Field(
+        None,
+        description="A schedule of this stage alone, on its own clock.",
+        examples=["{linear: {warmup: 100K tokens}}"],
+    )
+
+    @property
+    def branches_only(self) -> bool:
+        """Whether the item says nothing but where the variant branches."""
+        return self.model_fields_set == {"from_"}
+
+    @model_validator(mode="after")
+    def _fits(self) -> StageForm:
+        if self.branches_only:
+            return self
+        kind = _exactly_one(self.only("tokens", "cooldown"), "tokens and cooldown")
+        if self.mixture is None:
+            raise ValueError("needs a mixture")
+        if kind == "tokens" and self.floor is not None:
+            raise ValueError("floor goes with a cooldown; a stage's floor is its schedule's")
+        if kind == "cooldown" and self.schedule is not None:
+            raise ValueError(
+                "a cooldown is its own schedule: linear from its parent's learning rate to its floor"
+            )
+        if self.schedule is not None and self.schedule.clock == "variant":
+            raise ValueError("a stage's own schedule runs on the stage's clock")
+        return self
+
+
+class EvaluateForm(Form):
+    """What is measured: a list of tasks, or a mapping with their budget too."""
+
+    tasks: list[Text] = Field(
+        min_length=1,
+        description="Any of held-out, transfer, cloze, piqa, arc_easy, lambada, blimp.",
+        examples=["[held-out, transfer]"],
+    )
+    domain_bytes: Bytes = Field(
+        200_000, description="Text of each domain on which bits per byte are measured.", examples=["200 KB"]
+    )
+    items: Count = Field(200, description="Most items of a benchmark task.", examples=[200])
+    cloze_items: Count = Field(800, description="Most items of the cloze task, in all.", examples=[800])
+    at: list[SomeTokens] = Field(
+        [],
+        description="Token counts inside stages where bits per byte are measured too; rounded down to "
+        "whole steps.",
+        examples=["[500K, 1M]"],
+    )
+
+
+class StudyForm(Form):
+    """The whole file."""
+
+    schema_: Literal[1] = Field(1, description="Version of this schema.", examples=[1])
+    study: Slug = Field(description="Name of the study, and of its folder.", examples=["code-as-catalyst"])
+    question: Text = Field(
+        description="What the study asks, for its report.",
+        examples=["Does code in pre-training help tasks that are not code?"],
+    )
+    model: Annotated[ModelForm, BeforeValidator(_model), Kind("preset, or mapping of numbers")] = Field(
+        description="A preset's name, or the model's numbers.", examples=["2m"]
+    )
+    context: Annotated[int, Field(ge=8), Kind("whole number")] = Field(
+        description="Loss-bearing tokens of one sequence; at least 8.", examples=[512]
+    )
+    tokenizer: TokenizerForm = Field(
+        description="What turns text into tokens.",
+        examples=["{train: {vocabulary: 8192, from: {prose: 50%, python: 50%}}}"],
+    )
+    seeds: Seeds = Field(
+        description="How often every variant is trained, with what seeds; all variants share them, so "
+        "comparisons are "
+        "paired.",
+        examples=[3],
+    )
+    smoke: bool = Field(
+        False,
+        description="Allow stages under 100 steps and short warm-ups, to try a study out.",
+        examples=["true"],
+    )
+    sources: dict[Name, SourceForm] = Field(
+        min_length=1, description="Corpora by name. One that is in no mixture is a transfer domain."
+    )
+    mixtures: dict[Name, Annotated[dict[Name, Share], Field(min_length=1)]] = Field(
+        min_length=1,
+        description="Share of each source in tokens, by name of the mixture; the shares sum to 100%.",
+        examples=["{text: {prose: 100%}}"],
+    )
+    training: TrainingForm = Field(description="How every variant is trained.")
+    variants: dict[Name, Annotated[list[StageForm], Field(min_length=1)]] = Field(
+        min_length=1, description="The arms: each a list of stages."
+    )
+    carry: list[Carry] | None = Field(
+        None,
+        description="What one stage hands to the next: weights, optimizer (its moments), data (the "
+        "position in each "
+        "source). No default where a variant has two stages or a `from`.",
+        examples=["[weights, optimizer, data]"],
+    )
+    baseline: Name = Field(
+        description="The variant that all others are compared with.", examples=["text→text"]
+    )
+    evaluate: Annotated[EvaluateForm, BeforeValidator(_evaluate), Kind("list of tasks, or mapping")] = Field(
+        description="What is measured on checkpoints.", examples=["[held-out, transfer]"]
+    )
+    compare: Holds = Field(
+        "compute",
+        description="What comparisons hold fixed: compute (total tokens), text (text tokens and passes) or "
+        "order.",
+        examples=["compute"],
+    )
+    margins: dict[Text, Delta] = Field(
+        {},
+        description="How small a difference counts as none, by metric: a share of the baseline's value, "
+        "points, or "
+        "bits.",
+        examples=["{bits-per-byte: 1%}"],
+    )
+    claims: list[Text] = Field(
+        [],
+        description="Statements judged at the end and registered before training; the grammar is below.",
+        examples=["[balanced→text beats text→text on transfer by 0.5%]"],
+    )
+
+
+def form_at(loc: tuple[Any, ...], root: type[Form] = StudyForm) -> type[Form] | None:
+    """The form that a pydantic location leads to from `root`, or None where it leads to something else."""
+    at: Any = root
+    for step in loc:
+        at = _inner(at, step)
+    return at if isinstance(at, type) and issubclass(at, Form) else None
+
+
+def _inner(at: Any, step: Any) -> Any:
+    if isinstance(at, type) and issubclass(at, Form):
+        for field in at.model_fields.values():
+            if field.alias == step:
+                return strip(field.annotation)
+        return None
+    arguments = getattr(at, "__args__", ())
+    return strip(arguments[-1]) if arguments else None
+
+
+def strip(annotation: Any) -> Any:
+    """An annotation without `Annotated` and without `| None`."""
+    while True:
+        if hasattr(annotation, "__metadata__"):
+            annotation = annotation.__origin__
+            continue
+        arguments = getattr(annotation, "__args__", ())
+        if type(None) in arguments:
+            rest = [argument for argument in arguments if argument is not type(None)]
+            if len(rest) == 1:
+                annotation = rest[0]
+                continue
+        return annotation

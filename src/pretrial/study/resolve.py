@@ -1,0 +1,603 @@
+"""From what a file says to a study: the checks that tie keys together.
+
+Guarantees: every problem is noted with its key, several at once; only a study without problems is made.
+Positions are whole steps from here on, budgets stay as asked (`Stage.tokens`).
+
+Does not: need data, a tokenizer or a machine. What needs them is the plan's to check.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from pretrial.errors import RequestError
+from pretrial.study.claims import Vocabulary, parse_claim, wrong_margin
+from pretrial.study.form import ModelForm, ReadForm, ScheduleForm, SourceForm, StageForm, StudyForm
+from pretrial.study.problems import Problems, did_you_mean
+from pretrial.study.schema import (
+    AdamW,
+    Carry,
+    Claim,
+    Clock,
+    Evaluation,
+    Margin,
+    Read,
+    Schedule,
+    Source,
+    Stage,
+    Study,
+    TokenizerRequest,
+    Training,
+    TrainTokenizer,
+    Variant,
+)
+from pretrial.study.tasks import METRICS, TASKS, metric_name
+from pretrial.study.units import format_share
+
+if TYPE_CHECKING:
+    from pretrial.model.spec import ModelSpec
+
+LEAST_STAGE_STEPS = 100
+LEAST_WARMUP_STEPS = 20
+LONGEST_PERIOD = 1_000_000
+_ALL_CARRY: frozenset[Carry] = frozenset({"weights", "optimizer", "data"})
+
+
+def resolve(form: StudyForm, problems: Problems, folder: str | None) -> Study:
+    """The study of a form. Raises `RequestError` with the first few problems."""
+    model, model_name = _model(form.model, problems)
+    trained = _mixtures(form, problems)
+    unseen = tuple(name for name in form.sources if name not in trained)
+    sources = {name: _source(source, f"sources.{name}", problems) for name, source in form.sources.items()}
+    tokenizer = _tokenizer(form, trained, problems)
+    schedule = _schedule(form.training.schedule, "variant")
+    batch = form.training.batch
+    if batch % form.context:
+        near = max(form.context, round(batch / form.context) * form.context)
+        problems.add(
+            "training.batch",
+            f"a batch of {batch:,} tokens is not a whole number of sequences of {form.context:,}",
+            f"write {near} tokens",
+        )
+    problems.check()  # What follows counts in steps and sequences.
+
+    variants = _variants(form, batch, problems)
+    problems.check()  # What follows needs every variant's line of stages.
+
+    lines = {name: _line(name, variants, batch) for name in variants}
+    _check_stages(form, variants, schedule, problems)
+    _check_lines(form, lines, schedule, problems)
+    carry = _carry(form, variants, problems)
+    if form.baseline not in variants:
+        problems.add(
+            "baseline", f"no variant is called {form.baseline!r}", did_you_mean(form.baseline, variants)
+        )
+    evaluation = _evaluation(form, unseen, lines, problems)
+    margins = _margins(form, problems)
+    known = [task for task in form.evaluate.tasks if task in TASKS]
+    words = Vocabulary.of(variants, known, trained, unseen)
+    claims = _claims(form, words, problems)
+    problems.check()
+
+    adamw = form.training.optimizer.adamw
+    return Study(
+        name=form.study,
+        question=form.question,
+        model=model,
+        model_name=model_name,
+        context=form.context,
+        tokenizer=tokenizer,
+        seeds=form.seeds,
+        smoke=form.smoke,
+        sources=sources,
+        mixtures={name: dict(shares) for name, shares in form.mixtures.items()},
+        training=Training(
+            batch_tokens=batch,
+            optimizer=AdamW(
+                adamw.lr, (adamw.betas[0], adamw.betas[1]), adamw.eps, adamw.weight_decay, adamw.clip
+            ),
+            schedule=schedule,
+            precision=form.training.precision,
+        ),
+        variants=variants,
+        carry=carry,
+        baseline=form.baseline,
+        evaluate=evaluation,
+        margins=margins,
+        claims=claims,
+        compare=form.compare,
+        warnings=tuple(_warnings(form, variants, unseen)),
+        origin=problems.origin,
+        folder=folder,
+        marks=problems.marks,
+    )
+
+
+def _model(form: ModelForm, problems: Problems) -> tuple[ModelSpec, str]:
+    from pretrial.model.spec import PRESETS, resolve_model
+
+    numbers = {
+        name: value
+        for name in ("layers", "width", "heads", "feed_forward", "kv_heads")
+        if (value := getattr(form, name)) is not None
+    }
+    try:
+        if form.name is not None and not numbers:
+            return resolve_model(form.name), form.name.lower()
+        spec = resolve_model(numbers)
+        name = form.name.lower() if form.name is not None else "custom"
+        if PRESETS.get(name, spec) != spec:
+            problems.add(
+                "model", f"these numbers are not those of the preset {name!r}", "choose another name for them"
+            )
+        return spec, name
+    except RequestError as error:
+        problems.add("model", error.what, error.remedy)
+        return next(iter(PRESETS.values())), ""
+
+
+def _sums_to_one(shares: Mapping[str, Fraction], path: str, problems: Problems) -> None:
+    total = sum(shares.values(), Fraction(0))
+    if total != 1:
+        remedy = "shares are exact: write thirds as 1/3" if abs(total - 1) < Fraction(1, 50) else None
+        problems.add(path, f"the shares sum to {format_share(total)}, not 100%", remedy)
+
+
+def _mixtures(form: StudyForm, problems: Problems) -> tuple[str, ...]:
+    """Check the mixtures; the sources in some mixture, in the order of the study."""
+    for name, shares in form.mixtures.items():
+        path = f"mixtures.{name}"
+        for source in shares:
+            if source not in form.sources:
+                problems.add(
+                    f"{path}.{source}", f"no source is called {source!r}", did_you_mean(source, form.sources)
+                )
+        _sums_to_one(shares, path, problems)
+        period = math.lcm(*(share.denominator for share in shares.values()))
+        if period > LONGEST_PERIOD:
+            problems.add(
+                path,
+                f"the shares repeat after {period:,} sequences only; at most {LONGEST_PERIOD:,} are "
+                "supported",
+                "round the shares",
+            )
+    used = {source for shares in form.mixtures.values() for source in shares}
+    return tuple(name for name in form.sources if name in used)
+
+
+def _source(form: SourceForm, path: str, problems: Problems) -> Source:
+    keep = None if form.keep is None else {field: tuple(values) for field, values in form.keep.items()}
+    source = Source(_read(form.read), tuple(form.filter), form.group, form.license, keep, form.max_epochs)
+    for field, values in (keep or {}).items():
+        if not values:
+            problems.add(f"{path}.keep.{field}", "keeps nothing: list the values to keep")
+    if len(set(form.filter)) < len(form.filter):
+        problems.add(f"{path}.filter", "a rule is listed twice")
+    _check_corpus(source, path, problems)
+    return source
+
+
+def _check_corpus(source: Source, path: str, problems: Problems) -> None:
+    """What only the corpus room knows: readers, languages, groups, rules. Key by key, for the lines."""
+    from pretrial.corpus.spec import source_config
+
+    bare = replace(source, read=replace(source.read, languages=()), filter=(), group="document", keep=None)
+    probes: list[tuple[str, Source]] = [
+        (f"{path}.read", bare),
+        (f"{path}.read.languages", replace(bare, read=source.read)),
+        (f"{path}.group", replace(bare, group=source.group)),
+        (f"{path}.keep", replace(bare, keep=source.keep)),
+        *((f"{path}.filter.{i}", replace(bare, filter=(rule,))) for i, rule in enumerate(source.filter)),
+    ]
+    for key, probe in probes:
+        try:
+            source_config(probe)
+        except RequestError as error:
+            problems.add(key, error.what, error.remedy)
+            if probe is bare:
+                return
+
+
+def _read(form: ReadForm) -> Read:
+    kind, location = form.chosen
+    return Read(
+        kind=kind,
+        location=location,
+        languages=tuple(form.languages or ()),
+        text=form.text or "text",
+        id=form.id or "id",
+        drop_docstrings=bool(form.drop_docstrings),
+        cap_file=form.cap_file,
+        cap_group=form.cap_group,
+    )
+
+
+def _tokenizer(form: StudyForm, trained: Iterable[str], problems: Problems) -> TokenizerRequest:
+    train = form.tokenizer.train
+    if train is None:
+        return TokenizerRequest(None, form.tokenizer.file)
+    path = "tokenizer.train.from"
+    for source in train.from_:
+        if source not in form.sources:
+            problems.add(
+                f"{path}.{source}", f"no source is called {source!r}", did_you_mean(source, form.sources)
+            )
+        elif source not in trained:
+            problems.add(
+                f"{path}.{source}",
+                f"the tokenizer must not see {source!r}: it is in no mixture, so transfer is read on it",
+                "train the tokenizer on sources of the mixtures",
+            )
+    _sums_to_one(train.from_, path, problems)
+    return TokenizerRequest(TrainTokenizer(train.vocabulary, dict(train.from_)), None)
+
+
+def _schedule(form: ScheduleForm, clock: Clock) -> Schedule:
+    clock = form.clock or clock
+    if form.linear is not None:
+        return Schedule("linear", form.linear.warmup, form.linear.floor, None, clock)
+    if form.cosine is not None:
+        return Schedule("cosine", form.cosine.warmup, form.cosine.floor, None, clock)
+    if form.warmup_stable_decay is not None:
+        stable = form.warmup_stable_decay
+        return Schedule("warmup-stable-decay", stable.warmup, stable.floor, stable.decay, clock)
+    assert form.constant is not None
+    return Schedule("constant", form.constant.warmup, 1.0, None, clock)
+
+
+def _variants(form: StudyForm, batch: int, problems: Problems) -> dict[str, Variant]:
+    variants: dict[str, Variant] = {}
+    for name, items in form.variants.items():
+        path = f"variants.{name}"
+        start: tuple[str, int | None] | None = None
+        stages: list[Stage] = []
+        for i, item in enumerate(items):
+            at = f"{path}.{i}"
+            if item.from_ is not None:
+                if i:
+                    problems.add(f"{at}.from", "only a variant's first item says where it branches")
+                else:
+                    start = _branch(item.from_, f"{at}.from", form, problems)
+            if not item.branches_only:
+                stages.append(_stage(item, str(len(stages) + 1), at, form, problems))
+        if not stages:
+            problems.add(
+                path,
+                "the variant has no stage of its own",
+                "add a stage, or evaluate its parent `at` that token",
+            )
+        names = [stage.name for stage in stages]
+        for twice in sorted({one for one in names if names.count(one) > 1}):
+            problems.add(path, f"two stages are called {twice!r}", "give them different names")
+        variants[name] = Variant(start, tuple(stages))
+    problems.check()
+    _check_branches(variants, batch, problems)
+    return variants
+
+
+def _branch(text: str, path: str, form: StudyForm, problems: Problems) -> tuple[str, int | None] | None:
+    from pretrial.study.units import parse_tokens
+
+    if text in form.variants:
+        return text, None
+    parent, at, amount = text.rpartition("@")
+    if not at:
+        parent = text
+    if parent not in form.variants:
+        problems.add(path, f"no variant is called {parent!r}", did_you_mean(parent, form.variants))
+        return None
+    try:
+        return parent, parse_tokens(amount)
+    except ValueError as error:
+        problems.add(path, str(error))
+        return None
+
+
+def _stage(item: StageForm, name: str, path: str, form: StudyForm, problems: Problems) -> Stage:
+    mixture = item.mixture or ""
+    if mixture not in form.mixtures:
+        problems.add(
+            f"{path}.mixture", f"no mixture is called {mixture!r}", did_you_mean(mixture, form.mixtures)
+        )
+    cooldown = item.cooldown is not None
+    clock = form.training.schedule.clock or "variant"
+    if item.lr is not None and not cooldown and item.schedule is None and clock == "variant":
+        problems.add(
+            f"{path}.lr",
+            "the learning rate runs on the variant's clock, so a stage has none of its own",
+            "give the stage a schedule of its own, or the study `clock: stage`",
+        )
+    floor = item.floor
+    if cooldown and floor is None:
+        floor = 0.0
+    return Stage(
+        name=item.name or name,
+        tokens=item.cooldown if item.cooldown is not None else item.tokens or 0,
+        mixture=mixture,
+        cooldown=cooldown,
+        floor=floor,
+        lr=item.lr,
+        schedule=_schedule(item.schedule, "stage") if item.schedule is not None else None,
+        line=problems.marks.get(path, 0),
+    )
+
+
+def _check_branches(variants: Mapping[str, Variant], batch: int, problems: Problems) -> None:
+    """Cycles, and branch points that are no step of the parent."""
+    ends: dict[str, int] = {}
+    cyclic: set[str] = set()
+
+    def end(name: str, below: tuple[str, ...]) -> int | None:
+        if name in ends:
+            return ends[name]
+        if name in below:
+            cycle = below[below.index(name) :]
+            if not cyclic.intersection(cycle):
+                problems.add(
+                    f"variants.{cycle[0]}.0.from",
+                    "variants branch in a circle: " + " from ".join([*cycle, name]),
+                )
+            cyclic.update(cycle)
+            return None
+        variant = variants[name]
+        start = 0
+        if variant.start is not None:
+            parent, tokens = variant.start
+            limit = end(parent, (*below, name))
+            if limit is None:
+                return None
+            start = limit if tokens is None else tokens
+            path = f"variants.{name}.0.from"
+            if start == 0 or start % batch:
+                lower, upper = start // batch * batch, (start // batch + 1) * batch
+                problems.add(
+                    path,
+                    f"@{start} is not a step boundary: a step is {batch:,} tokens",
+                    f"write @{upper}" if lower == 0 else f"write @{lower} or @{upper}",
+                )
+            elif start > limit:
+                problems.add(
+                    path,
+                    f"@{start} is beyond the end of {parent!r}, {limit:,} tokens",
+                    f"write @{limit} or less",
+                )
+        ends[name] = start + sum(stage.steps(batch) * batch for stage in variant.stages)
+        return ends[name]
+
+    for name in variants:
+        end(name, ())
+
+
+@dataclass(frozen=True)
+class Span:
+    """A stretch of a variant's whole line, inherited ones included: tokens, stage, whose it is and which."""
+
+    first: int
+    last: int
+    stage: Stage
+    owner: str
+    index: int
+
+
+def _line(name: str, variants: Mapping[str, Variant], batch: int) -> list[Span]:
+    """A variant's stages from token 0 on, those of its ancestors cut at the branch."""
+    variant = variants[name]
+    spans: list[Span] = []
+    at = 0
+    if variant.start is not None:
+        parent, tokens = variant.start
+        inherited = _line(parent, variants, batch)
+        at = inherited[-1].last if tokens is None else tokens
+        spans = [
+            Span(span.first, min(span.last, at), span.stage, span.owner, span.index)
+            for span in inherited
+            if span.first < at
+        ]
+    for i, stage in enumerate(variant.stages):
+        last = at + stage.steps(batch) * batch
+        spans.append(Span(at, last, stage, name, i))
+        at = last
+    return spans
+
+
+def _item(form: StudyForm, variant: str, index: int) -> str:
+    """Dotted key of a variant's n-th stage: a leading item that only branches is none."""
+    offset = 1 if form.variants[variant][0].branches_only else 0
+    return f"variants.{variant}.{index + offset}"
+
+
+def _check_stages(
+    form: StudyForm, variants: Mapping[str, Variant], schedule: Schedule, problems: Problems
+) -> None:
+    batch, context = form.training.batch, form.context
+    for name, variant in variants.items():
+        for i, stage in enumerate(variant.stages):
+            path = _item(form, name, i)
+            steps = stage.steps(batch)
+            if steps == 0:
+                problems.add(path, f"{stage.tokens:,} tokens are less than one step of {batch:,}")
+                continue
+            if steps < LEAST_STAGE_STEPS and not form.smoke:
+                problems.add(
+                    path,
+                    f"the stage has {steps} steps; below {LEAST_STAGE_STEPS} the result says little",
+                    f"give it {LEAST_STAGE_STEPS * batch:,} tokens, take a smaller batch, or say `smoke: "
+                    "true`",
+                )
+            sequences = steps * batch // context
+            for source, share in form.mixtures[stage.mixture].items():
+                if share * sequences < 1:
+                    problems.add(
+                        path,
+                        f"{format_share(share)} of {source!r} rounds to nothing: the stage has "
+                        f"{sequences:,} sequences",
+                        "raise the share or the budget, or leave the source out",
+                    )
+            own = stage.schedule
+            if own is not None:
+                _check_warmup(own, steps * batch, batch, f"{path}.schedule", form, problems)
+            elif schedule.clock == "stage" and not stage.cooldown:
+                _check_ramp(schedule, steps * batch, path, problems)
+    _check_warmup(schedule, None, batch, "training.schedule", form, problems)
+
+
+def _check_warmup(
+    schedule: Schedule, horizon: int | None, batch: int, path: str, form: StudyForm, problems: Problems
+) -> None:
+    at = f"{path}.{schedule.kind}.warmup"
+    steps = schedule.warmup_tokens / batch
+    bare = schedule.kind == "constant" and schedule.warmup_tokens == 0
+    if steps < LEAST_WARMUP_STEPS and not bare and not form.smoke:
+        problems.add(
+            at,
+            f"the warm-up has {steps:g} steps; at least {LEAST_WARMUP_STEPS} are needed",
+            f"write {LEAST_WARMUP_STEPS * batch} tokens or more, or say `smoke: true`",
+        )
+    if horizon is not None:
+        _check_ramp(schedule, horizon, at, problems)
+
+
+def _check_ramp(schedule: Schedule, horizon: int, path: str, problems: Problems) -> None:
+    """Warm-up and decay must fit before the horizon."""
+    warmup, decay = schedule.warmup_tokens, schedule.decay_tokens or 0
+    if warmup > horizon or (warmup == horizon and schedule.kind != "constant"):
+        problems.add(path, f"the warm-up of {warmup:,} tokens leaves nothing of a horizon of {horizon:,}")
+    elif warmup + decay > horizon:
+        problems.add(path, f"warm-up and decay take {warmup + decay:,} tokens of a horizon of {horizon:,}")
+
+
+def _check_lines(
+    form: StudyForm, lines: Mapping[str, list[Span]], schedule: Schedule, problems: Problems
+) -> None:
+    """What concerns a variant from its first token on: cooldowns come last, schedules fit, restarts agree."""
+    restarts: dict[str, set[int]] = {}
+    ends: dict[str, int] = {}
+    for name, spans in lines.items():
+        for before, after in itertools.pairwise(spans):
+            if before.stage.cooldown and not after.stage.cooldown and after.owner == name:
+                problems.add(
+                    _item(form, name, after.index),
+                    f"pre-training cannot go on after the cooldown {before.stage.name!r}",
+                    "branch from a token before the cooldown",
+                )
+        pretraining = [span for span in spans if not span.stage.cooldown]
+        horizon = pretraining[-1].last
+        own = any(span.owner == name and span.stage.schedule is None for span in pretraining)
+        if schedule.clock == "variant" and own:
+            _check_ramp(schedule, horizon, f"variants.{name}", problems)
+        restarts[name] = {span.first for span in pretraining}
+        ends[name] = horizon
+    if schedule.clock == "stage":
+        base = form.baseline
+        for name in lines:
+            if base in lines and name != base:
+                shared = min(ends[name], ends[base])
+                mine, theirs = ({at for at in restarts[one] if at < shared} for one in (name, base))
+                if mine != theirs:
+                    odd = min(mine ^ theirs)
+                    problems.add(
+                        f"variants.{name}",
+                        f"with `clock: stage` every arm restarts at the same tokens, but {name!r} and "
+                        f"{base!r} "
+                        f"differ at {odd:,}",
+                        "give them the same stage boundaries, or take `clock: variant`",
+                    )
+
+
+def _carry(form: StudyForm, variants: Mapping[str, Variant], problems: Problems) -> frozenset[Carry]:
+    handed = [
+        name for name, variant in variants.items() if len(variant.stages) > 1 or variant.start is not None
+    ]
+    if form.carry is None:
+        if handed:
+            problems.add(
+                "carry",
+                f"carry is missing: {handed[0]!r} hands over from stage to stage, and what it hands over "
+                "has no default",
+                "write carry: [weights, optimizer, data], or less on purpose",
+            )
+        return _ALL_CARRY
+    if len(set(form.carry)) < len(form.carry):
+        problems.add("carry", "something is listed twice")
+    if "weights" not in form.carry:
+        problems.add("carry", "carry without weights would start every stage from scratch", "add weights")
+    return frozenset(form.carry)
+
+
+def _evaluation(
+    form: StudyForm, unseen: tuple[str, ...], lines: Mapping[str, list[Span]], problems: Problems
+) -> Evaluation:
+    evaluate = form.evaluate
+    for i, task in enumerate(evaluate.tasks):
+        path = problems.nearest("evaluate", "tasks", i)
+        if task not in TASKS:
+            problems.add(path, f"there is no task {task!r}", did_you_mean(task, TASKS))
+        elif task in evaluate.tasks[:i]:
+            problems.add(path, f"{task!r} is listed twice")
+        elif task == "transfer" and not unseen:
+            problems.add(
+                path,
+                "the transfer set is empty: every source is in some mixture",
+                "keep a source out of all mixtures, or leave transfer out",
+            )
+    batch = form.training.batch
+    longest = max(spans[-1].last for spans in lines.values())
+    at: set[int] = set()
+    for i, tokens in enumerate(evaluate.at):
+        whole = tokens // batch * batch
+        if whole == 0:
+            problems.add(f"evaluate.at.{i}", f"{tokens:,} tokens are less than one step of {batch:,}")
+        elif whole > longest:
+            problems.add(
+                f"evaluate.at.{i}",
+                f"{tokens:,} tokens are beyond the end of every variant, {longest:,} at most",
+            )
+        at.add(whole)
+    return Evaluation(
+        tuple(evaluate.tasks), evaluate.domain_bytes, evaluate.items, evaluate.cloze_items, tuple(sorted(at))
+    )
+
+
+def _margins(form: StudyForm, problems: Problems) -> dict[str, Margin]:
+    margins: dict[str, Margin] = {}
+    for text, margin in form.margins.items():
+        path, metric = f"margins.{text}", metric_name(text)
+        if metric not in METRICS:
+            problems.add(path, f"there is no metric {text!r}", did_you_mean(metric, METRICS))
+        elif metric in margins:
+            problems.add(path, f"the margin of {metric} is said twice")
+        elif trouble := wrong_margin(margin, metric):
+            problems.add(path, *trouble)
+        margins[metric] = margin
+    return margins
+
+
+def _claims(form: StudyForm, words: Vocabulary, problems: Problems) -> tuple[Claim, ...]:
+    claims: list[Claim] = []
+    for i, text in enumerate(form.claims):
+        path = f"claims.{i}"
+        try:
+            claim = parse_claim(text, words, problems.marks.get(path, 0))
+        except RequestError as error:
+            problems.add(path, error.what, error.remedy)
+            continue
+        if claim in claims:
+            problems.add(path, f"the claim is made twice: {text!r}")
+        claims.append(claim)
+    return tuple(claims)
+
+
+def _warnings(form: StudyForm, variants: Mapping[str, Variant], unseen: Iterable[str]) -> list[str]:
+    used = {stage.mixture for variant in variants.values() for stage in variant.stages}
+    said = [f"the mixture {name!r} is used by no variant" for name in form.mixtures if name not in used]
+    unseen = tuple(unseen)
+    if unseen and not {"transfer", "cloze"} & set(form.evaluate.tasks):
+        said.append(f"the source {unseen[0]!r} is in no mixture, and transfer is not evaluated")
+    if len(variants) == 1:
+        said.append("there is one variant: nothing is compared")
+    return said

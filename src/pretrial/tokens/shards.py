@@ -1,0 +1,155 @@
+"""A source's documents as one stream of tokens, with their boundaries.
+
+Guarantees: the stream is mark d₁ mark d₂ … mark with the documents in order of the SHA-256 of their text;
+the tokens of a document spell exactly its bytes; the output is the same bytes on every run. Memory holds
+one batch of texts and a few numbers per document: tokens wait on disk for their place.
+
+It does not choose documents (`pretrial.corpus.select` does) and does not know windows or contexts
+(`pretrial.mixture`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from pretrial.corpus.iterate import HELD_OUT, TRAIN, documents, load_mask
+from pretrial.errors import Interrupted, RunError
+from pretrial.execute.context import Json, StepContext
+from pretrial.tokens.tokenizer import TextTokenizer
+
+PARTS = {"train": TRAIN, "held-out": HELD_OUT}
+_BATCH_BYTES = 4_000_000
+_ROWS = 65_536
+_COLUMNS = ("id", "group", "text_sha", "meta", "bytes", "text")
+_SCHEMA = pa.schema([("id", pa.string()), ("group", pa.string()), ("sha", pa.string()), ("meta", pa.string())])
+
+Ints = NDArray[np.int64]
+
+
+def tokenise(ctx: StepContext) -> Json:
+    """Step "tokens": the documents of one part of one source.
+
+    Config: `source`, `part` ("train" or "held-out"). Inputs: `corpus` (of that source), `select`,
+    `tokenizer`.
+
+    Writes `tokens.npy` [N] (uint16, or uint32 above 65,536 ids), `starts.npy` [documents + 1] (int64:
+    position of each document's first token, then N), `bytes.npy` [documents] (int64, UTF-8),
+    `documents.parquet` (id, group, sha, meta as JSON) and `ids.txt` (a JSON string a line), all in one
+    order.
+
+    Raises `RunError` for a part "train" without a document, and for a document whose tokens do not spell
+    its bytes.
+    """
+    source, part = ctx.config["source"], ctx.config["part"]
+    tokenizer = TextTokenizer(ctx.inputs["tokenizer"].path)
+    dtype = np.dtype("<u2") if tokenizer.vocabulary <= 1 << 16 else np.dtype("<u4")
+    mask = load_mask(ctx.inputs["select"], source)
+    total = int(np.count_nonzero(mask == PARTS[part]))
+    unsorted, names = ctx.work / "tokens.bin", ctx.work / "documents.arrow"
+    hashes, lengths, sizes = [], [], []
+    done = 0
+    with (
+        unsorted.open("wb") as raw,
+        pa.OSFile(str(names), "wb") as sink,
+        pa.ipc.new_file(sink, _SCHEMA) as table,
+    ):
+        for batch in _batches(documents(ctx.inputs["corpus"], mask, PARTS[part], _COLUMNS)):
+            if ctx.stop_requested():
+                raise Interrupted(f"stopped while tokenising {source}")
+            size = batch.column("bytes").to_numpy().astype(np.int64)
+            lengths.append(_encode(tokenizer, batch, size, raw, dtype, source))
+            sizes.append(size)
+            shas = batch.column("text_sha").to_pylist()
+            hashes.append(np.frombuffer(b"".join(shas), dtype=">u8").reshape(-1, 4))
+            kept = [batch.column(name) for name in ("id", "group", "meta")]
+            kept.insert(2, pa.array([sha.hex() for sha in shas], pa.string()))
+            table.write_batch(pa.record_batch(kept, schema=_SCHEMA))
+            done += batch.num_rows
+            ctx.progress(done, total, source=source)
+    if not done and part == "train":
+        raise RunError(
+            f"the source {source!r} has no document for training",
+            remedy="Give it more text, or take it out of the mixtures.",
+        )
+    hashed = np.concatenate(hashes) if hashes else np.empty((0, 4), dtype=np.uint64)
+    order = np.lexsort(hashed.T[::-1])
+    length = np.concatenate(lengths) if lengths else np.empty(0, dtype=np.int64)
+    size = np.concatenate(sizes) if sizes else np.empty(0, dtype=np.int64)
+    stream = _write_stream(ctx.out, unsorted, length, order, dtype, tokenizer.mark)
+    np.save(ctx.out / "bytes.npy", size[order])
+    _write_names(ctx.out, names, order)
+    return {
+        "source": source,
+        "part": part,
+        "documents": done,
+        "tokens": stream,
+        "bytes": int(size.sum()),
+        "vocabulary": tokenizer.vocabulary,
+        "mark": tokenizer.mark,
+    }
+
+
+def _batches(batches: Iterable[Any]) -> Iterator[Any]:
+    """The same record batches in slices of about `_BATCH_BYTES` of text."""
+    for batch in batches:
+        ends = np.cumsum(batch.column("bytes").to_numpy())
+        cuts = np.flatnonzero(np.diff(ends // _BATCH_BYTES, prepend=0)) + 1
+        for begin, end in pairwise([0, *cuts.tolist(), batch.num_rows]):
+            if begin < end:
+                yield batch.slice(begin, end - begin)
+
+
+def _encode(tokenizer: TextTokenizer, batch: Any, size: Ints, raw: BinaryIO, dtype: np.dtype[Any], source: str) -> Ints:
+    """Append the tokens of a batch to `raw`; the number of each document's tokens."""
+    encoded = tokenizer.encode_batch(batch.column("text").to_pylist())
+    for index, ids in enumerate(encoded):
+        # Cheap, and catches any loss of bytes: a token spells a fixed number of them.
+        if int(tokenizer.token_bytes[ids].sum(dtype=np.int64)) != size[index]:
+            raise RunError(
+                f"the tokens of document {batch.column('id')[index].as_py()!r} do not spell its bytes",
+                where=f"source {source}",
+                remedy="The tokenizer changes this text: let the study train one instead.",
+            )
+    raw.write(np.concatenate(encoded).astype(dtype).tobytes())
+    return np.array([len(ids) for ids in encoded], dtype=np.int64)
+
+
+def _write_stream(out: Path, unsorted: Path, length: Ints, order: Ints, dtype: np.dtype[Any], mark: int) -> int:
+    """Write `tokens.npy` and `starts.npy`, documents in `order`; the stream's length."""
+    total = int(length.sum()) + len(length) + 1
+    begins = np.cumsum(length) - length
+    starts = np.cumsum(np.append(1, length[order] + 1))
+    tokens = np.lib.format.open_memmap(out / "tokens.npy", mode="w+", dtype=dtype, shape=(total,))
+    tokens[0] = mark
+    if len(order):
+        found = np.memmap(unsorted, dtype=dtype, mode="r") if length.any() else np.empty(0, dtype=dtype)
+        for document, at in zip(order.tolist(), starts.tolist(), strict=False):
+            size = int(length[document])
+            tokens[at : at + size] = found[begins[document] : begins[document] + size]
+            tokens[at + size] = mark
+    tokens.flush()
+    np.save(out / "starts.npy", starts.astype(np.int64))
+    return total
+
+
+def _write_names(out: Path, names: Path, order: Ints) -> None:
+    """Write `documents.parquet` and `ids.txt` in `order`, a piece at a time."""
+    with (
+        pa.memory_map(str(names)) as mapped,
+        pq.ParquetWriter(out / "documents.parquet", _SCHEMA, compression="zstd") as parquet,
+        (out / "ids.txt").open("w", encoding="utf-8") as ids,
+    ):
+        table = pa.ipc.open_file(mapped).read_all()
+        for at in range(0, len(order), _ROWS):
+            part = table.take(pa.array(order[at : at + _ROWS]))
+            parquet.write_table(part)
+            ids.writelines(json.dumps(name) + "\n" for name in part.column("id").to_pylist())
