@@ -66,7 +66,12 @@ def make_tokens(tmp_path: Path) -> Callable[..., Folder]:
 
     def make(name: str, texts: Sequence[str], groups: Sequence[str] | None = None) -> Folder:
         documents = [
-            (hashlib.sha256(text.encode()).hexdigest(), f"{name}/{i}", (groups or [f"g{i}" for i in range(len(texts))])[i], text)
+            (
+                hashlib.sha256(text.encode()).hexdigest(),
+                f"{name}/{i}",
+                (groups or [f"g{i}" for i in range(len(texts))])[i],
+                text,
+            )
             for i, text in enumerate(texts)
         ]
         documents.sort()
@@ -104,8 +109,6 @@ def words(seed: int, count: int) -> str:
 @pytest.fixture(name="words")
 def words_fixture() -> Callable[[int, int], str]:
     return words
-
-
 
 
 CONTEXT = 32

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,9 @@ def items_of(
 
     def make(count: int, name: str = "items", **sources: list[str]) -> Any:
         inputs = {
-            f"tokens:{source}": make_tokens(f"{name}-{source}", texts, [f"{source}/g{i // 2}" for i in range(len(texts))])
+            f"tokens:{source}": make_tokens(
+                f"{name}-{source}", texts, [f"{source}/g{i // 2}" for i in range(len(texts))]
+            )
             for source, texts in sources.items()
         }
         config = {"sources": list(sources), "items": count}
@@ -61,23 +64,21 @@ def test_an_item_is_a_place_in_a_document_with_its_true_continuation(
     assert len({item.gold for item in items}) > 1
 
 
-def test_two_items_of_a_document_do_not_overlap(
-    items_of: Callable[..., Any], words: Callable[[int, int], str]
-) -> None:
+def test_two_items_of_a_document_do_not_overlap(items_of: Callable[..., Any], words: Callable[[int, int], str]) -> None:
     texts = [words(i, 90) for i in range(6)]
     items = read_items(items_of(100, prose=texts).file("items.parquet"))
     assert len(items) == 12
     spans = sorted((name, int(at) - 96, int(at) + 32) for name, at in (item.item.split("#") for item in items))
     assert max(Counter(name for name, *_ in spans).values()) == 2
-    for (name, _, end), (other, begin, _) in zip(spans, spans[1:], strict=False):
+    for (name, _, end), (other, begin, _) in pairwise(spans):
         assert name != other or end <= begin
 
 
 def test_sources_share_the_items_and_a_poor_one_leaves_its_part_to_others(
     items_of: Callable[..., Any], words: Callable[[int, int], str]
 ) -> None:
-    rich, poor = [words(i, 60) for i in range(30)], [words(100 + i, 60) for i in range(5)]
-    short = ["too short"] * 1 + [words(200, 5)]
+    rich, poor = [words(i, 60) for i in range(30)], [words(100 + i, 40) for i in range(5)]
+    short = ["too short", words(200, 5)]
     made = items_of(20, rich=rich, poor=poor, short=short)
     assert made.facts["by_source"] == {"rich": 15, "poor": 5, "short": 0}
     assert made.facts["chance"] == 0.25
@@ -90,7 +91,7 @@ def test_sources_share_the_items_and_a_poor_one_leaves_its_part_to_others(
 
 def test_no_document_long_enough_is_an_error(items_of: Callable[..., Any]) -> None:
     with pytest.raises(RunError, match="cloze"):
-        items_of(20, prose=["short"] * 1)
+        items_of(20, prose=["short"])
 
 
 @given(st.integers(0, 200), st.lists(st.integers(0, 60), max_size=6))
@@ -140,7 +141,9 @@ def many_items(count: int) -> list[ClozeItem]:
 
 def mean(items: Sequence[ClozeItem], scorer: Any, metric: str) -> float:
     conditional, alone = log_likelihoods(scorer, items)
-    values = [v for i, item in enumerate(items) for v in item_values(item, conditional[i], alone[i]) if v.metric == metric]
+    values = [
+        v for i, item in enumerate(items) for v in item_values(item, conditional[i], alone[i]) if v.metric == metric
+    ]
     return sum(v.value for v in values) / sum(v.weight for v in values)
 
 
@@ -185,9 +188,7 @@ def test_the_step_scores_one_source_the_same_every_time(
     items = items_of(16, prose=[words(i, 60) for i in range(10)], code=[words(50 + i, 60) for i in range(10)])
     config = {"task": "code", "context": 128, "record": record}
     inputs = {"checkpoint": checkpoint, "items": items, "tokenizer": tokenizer}
-    made = [
-        step("pretrial.evaluate.cloze:evaluate_cloze", tmp_path / n, config=config, inputs=inputs) for n in "ab"
-    ]
+    made = [step("pretrial.evaluate.cloze:evaluate_cloze", tmp_path / n, config=config, inputs=inputs) for n in "ab"]
     assert made[0].content == made[1].content
     rows = {row["metric"]: row for row in made[0].facts["rows"]}
     assert list(rows) == ["accuracy", "answer_bits_per_byte", "margin", "correct_choice_probability"]

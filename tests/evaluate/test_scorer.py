@@ -84,7 +84,7 @@ def test_nothing_to_score_gives_nothing(scorer: CheckpointScorer) -> None:
 
 @pytest.mark.parametrize("passage", [Passage(np.arange(CONTEXT + 2)), Passage(np.arange(5), 0)])
 def test_what_cannot_be_scored_is_refused(scorer: CheckpointScorer, passage: Passage) -> None:
-    with pytest.raises(ValueError, match="passage|first"):
+    with pytest.raises(ValueError, match=r"passage|first"):
         scorer.score([passage])
 
 

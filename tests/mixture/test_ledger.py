@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -194,3 +195,50 @@ def test_stages_with_gaps_are_refused(files: dict[str, TokenFiles], stages: list
 
 def test_semantics_versions() -> None:
     assert SEMANTICS == {"ledger": 1}
+
+
+def test_the_step_reads_what_the_trainer_gets(files: dict[str, TokenFiles], tmp_path: Path, step: Any) -> None:
+    chain = [StreamSegment(0, ("prose", "code"), (HALF, HALF), (0, 0))]
+    chain.append(next_segment(chain, 12, ["prose"], [Fraction(1)], carried=True))
+    stages = [LedgerStage("1", 0, 12, {"prose": HALF, "code": HALF}), LedgerStage("2", 12, 20, {"prose": Fraction(1)})]
+    expected = ledger_rows(Stream(chain, files, 3, 4, CONTEXT), stages, TOKEN_BYTES)
+    np.save(tmp_path / "token_bytes.npy", TOKEN_BYTES)
+    inputs = {f"tokens:{name}": Made(files[name].path, files[name].content) for name in ("prose", "code")}
+    config = {
+        "base": {"context": CONTEXT, "seeds": {"init": 1, "order": 4, "subset": 3}},
+        "segments": [
+            {
+                "start": segment.start_sequence * CONTEXT,
+                "sources": list(segment.sources),
+                "shares": [[share.numerator, share.denominator] for share in segment.shares],
+                "first_draw": list(segment.first_draw),
+            }
+            for segment in chain
+        ],
+        "stages": [
+            {
+                "name": stage.name,
+                "first": stage.first * CONTEXT,
+                "last": stage.end * CONTEXT,
+                "shares": {name: [share.numerator, share.denominator] for name, share in stage.shares.items()},
+            }
+            for stage in stages
+        ],
+    }
+    inputs["tokenizer"] = Made(tmp_path, "")
+    made = step("pretrial.mixture.ledger:make_ledger", tmp_path / "out", config=config, inputs=inputs)
+    assert made.facts == {"rows": expected}
+    config["stages"][0]["last"] += 1
+    with pytest.raises(ValueError, match="97 tokens are not whole sequences of 8"):
+        step("pretrial.mixture.ledger:make_ledger", tmp_path / "b", config=config, inputs=inputs)
+
+
+@dataclass
+class Made:
+    """An artefact without a store."""
+
+    path: Path
+    content: str
+
+    def file(self, name: str) -> Path:
+        return self.path / name

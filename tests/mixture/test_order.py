@@ -15,7 +15,7 @@ sizes = st.one_of(st.integers(1, 40), st.sampled_from([BLOCK - 1, BLOCK, BLOCK +
 
 
 @given(sizes, seeds, seeds, st.integers(0, 10**6))
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_each_window_comes_exactly_once_per_epoch(n: int, subset: int, order: int, epoch: int) -> None:
     epochs, windows = SourceOrder("c", n, subset, order).window(np.arange(epoch * n, (epoch + 1) * n))
     assert (epochs == epoch).all()
@@ -23,7 +23,7 @@ def test_each_window_comes_exactly_once_per_epoch(n: int, subset: int, order: in
 
 
 @given(st.sampled_from([BLOCK, 2 * BLOCK + 100]), seeds)
-@settings(max_examples=10)
+@settings(max_examples=10, deadline=None)
 def test_epochs_and_seeds_and_contents_differ_in_order(n: int, seed: int) -> None:
     base = SourceOrder("c", n, seed, seed).window(np.arange(n))[1]
     others = [
@@ -43,7 +43,7 @@ def test_epochs_and_seeds_and_contents_differ_in_order(n: int, seed: int) -> Non
     st.lists(seeds, min_size=2, max_size=3, unique=True),
     st.integers(0, 9),
 )
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 def test_the_order_seed_moves_windows_inside_blocks_only(n: int, subset: int, orders: list[int], epoch: int) -> None:
     draws = np.arange(epoch * n, (epoch + 1) * n)
     streams = [SourceOrder("c", n, subset, order).window(draws)[1] for order in orders]
@@ -54,7 +54,7 @@ def test_the_order_seed_moves_windows_inside_blocks_only(n: int, subset: int, or
 
 
 @given(st.integers(1, 3 * BLOCK), st.lists(st.integers(0, 10**15), min_size=1, max_size=50))
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 def test_draws_asked_together_or_alone_are_the_same(n: int, draws: list[int]) -> None:
     order = SourceOrder("c", n, 3, 5)
     epochs, windows = order.window(draws)

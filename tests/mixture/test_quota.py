@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pretrial.mixture.quota import MAX_PERIOD, Quota
@@ -34,6 +34,7 @@ def tijdeman(shares: list[Fraction], length: int) -> list[int]:
 
 
 @given(weights)
+@settings(deadline=None)
 def test_the_pattern_is_tijdemans_rule_step_by_step(weights: list[int]) -> None:
     shares = shares_of(weights)
     quota = Quota(shares)
@@ -42,6 +43,7 @@ def test_the_pattern_is_tijdemans_rule_step_by_step(weights: list[int]) -> None:
 
 
 @given(weights)
+@settings(deadline=None)
 def test_every_prefix_is_within_the_tight_bound_of_its_share(weights: list[int]) -> None:
     quota = Quota(shares_of(weights))
     counts = quota.count(np.arange(2 * quota.period + 1))
@@ -52,6 +54,7 @@ def test_every_prefix_is_within_the_tight_bound_of_its_share(weights: list[int])
 
 
 @given(weights, st.integers(0, 10**12), st.integers(1, 500))
+@settings(deadline=None)
 def test_counts_are_the_sums_of_the_pattern_wherever_it_is_entered(weights: list[int], start: int, length: int) -> None:
     quota = Quota(shares_of(weights))
     pattern = quota.source(np.arange(start, start + length))
@@ -60,6 +63,7 @@ def test_counts_are_the_sums_of_the_pattern_wherever_it_is_entered(weights: list
 
 
 @given(weights, st.integers(0, 10**9))
+@settings(deadline=None)
 def test_the_pattern_repeats_with_the_common_denominator(weights: list[int], cycle: int) -> None:
     quota = Quota(shares_of(weights))
     t = np.arange(quota.period)

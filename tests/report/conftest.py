@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import math
 import random
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pretrial.report.data import ReportData
+from pretrial.report.write import write_report
 
 HOSTILE = "</script><script>window.pwned=1</script><img src=x onerror=window.pwned=1>\u2028"
 SEEDS = [1, 2, 3]
@@ -432,6 +434,19 @@ def example_items(data: ReportData) -> dict[str, list[Any]]:
 @pytest.fixture(scope="session")
 def data() -> ReportData:
     return example()
+
+
+@pytest.fixture(scope="session")
+def items(data: ReportData) -> dict[str, list[Any]]:
+    return example_items(data)
+
+
+@pytest.fixture(scope="session")
+def report(data: ReportData, items: dict[str, list[Any]], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The example's folder, written once."""
+    out = tmp_path_factory.mktemp("example") / "report"
+    write_report(out, data, items)
+    return out
 
 
 @pytest.fixture(scope="session")

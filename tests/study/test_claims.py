@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pretrial.errors import RequestError
 from pretrial.study.claims import Vocabulary, format_claim, parse_claim
-from pretrial.study.schema import Claim, Margin, Target
+from pretrial.study.schema import Claim, ClaimKind, Holds, Margin, Target
 from pretrial.study.tasks import unit
 
 TASKS = ("held-out", "transfer", "cloze", "piqa", "arc_easy", "lambada")
@@ -71,7 +73,11 @@ def test_targets(spelled: str, target: Target) -> None:
         ("code first beats text→text on blimp", "does not evaluate 'blimp'", "add it to evaluate"),
         ("code first beats text→text on transfer by 2 points", "2 points does not go with bits_per_byte", "bits"),
         ("code first beats text→text on piqa by 0.1 bits", "0.1 bits does not go with acc", "points"),
-        ("code first beats text→text on piqa (bits_per_byte)", "'reasoning piqa' has no metric", "'answer_bits_per_byte'"),
+        (
+            "code first beats text→text on piqa (bits_per_byte)",
+            "'reasoning piqa' has no metric",
+            "'answer_bits_per_byte'",
+        ),
         ("code first beats text→text on transfer by lots", "no category or task", "transfer"),
         ("code first equals text→text on transfer", "the end of the claim cannot be read", "within 1%"),
         ("code first equals text→text on transfer within 0%", "nothing is equal within 0", "above 0"),
@@ -94,11 +100,17 @@ def test_an_ambiguous_claim_is_refused() -> None:
         parse_claim("a beats b beats c on transfer", words)
 
 
-NAMES = st.lists(
-    st.sampled_from(["text", "code", "→", "->", " ", "beats", "equals", "on", "by", "1%", "transfer", "(acc)", "é", "語"]),
-    min_size=1,
-    max_size=5,
-).map(lambda parts: "".join(parts).strip()).filter(bool)
+NAMES = (
+    st.lists(
+        st.sampled_from(
+            ["text", "code", "→", "->", " ", "beats", "equals", "on", "by", "1%", "transfer", "(acc)", "é"]
+        ),
+        min_size=1,
+        max_size=5,
+    )
+    .map(lambda parts: "".join(parts).strip())
+    .filter(bool)
+)
 NUMBERS = st.integers(1, 10**6).map(lambda n: n / 1000)
 
 
@@ -113,10 +125,11 @@ def claims(draw: st.DrawFn) -> tuple[Claim, Vocabulary]:
     metric = draw(st.sampled_from([None, *metrics]))
     own = "points" if unit(metric or metrics[0]) == "share" else "bits"
     margin = Margin(draw(st.sampled_from(["relative", own])), draw(NUMBERS))
-    kind = draw(st.sampled_from(["beats", "equals", "not-worse"]))
-    holds = draw(st.sampled_from([None, "compute", "text", "order"]))
+    kinds: list[ClaimKind] = ["beats", "equals", "not-worse"]
+    fixed: list[Holds | None] = [None, "compute", "text", "order"]
+    kind, holds = draw(st.sampled_from(kinds)), draw(st.sampled_from(fixed))
     claim = Claim("", kind, variant, against, Target(category, task, metric), margin, holds)
-    return Claim(format_claim(claim), *list(vars(claim).values())[1:]), words
+    return replace(claim, text=format_claim(claim)), words
 
 
 @given(claims())

@@ -17,7 +17,7 @@ def test_yaml_1_2_values_and_lines(path: Path) -> None:
     path.write_text("a: 1\nb:\n  - 1e-3\n  - yes\n  - true\n2020: 2020-01-01\nnull: ~\n", encoding="utf-8")
     data, marks = read_document(path)
     assert data == {"a": 1, "b": [0.001, "yes", True], "2020": "2020-01-01", "null": None}
-    assert marks == {"a": 1, "b": 2, "b.0": 3, "b.1": 4, "b.2": 5, "2020": 6, "null": 7}
+    assert marks == {"": 1, "a": 1, "b": 2, "b.0": 3, "b.1": 4, "b.2": 5, "2020": 6, "null": 7}
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ def test_yaml_1_2_values_and_lines(path: Path) -> None:
         ("a: 1\nb:\n  c: 1\n  d: 2\n  c: 3\n", 5, "'c' is said twice, on lines 3 and 5"),
         ("a: 1\nb: !fast 2\n", 2, "the YAML tag '!fast'"),
         ("a: 1\nb: !!python/name:os.system x\n", 2, "python/name:os.system"),
-        ("a: &x\n  - *x\n", 2, "an alias repeats without end"),
+        ("a: &x\n  - *x\n", 1, "an alias repeats without end"),
         ("a: &x {b: 1}\nc: {<<: *x}\n", 2, "merge keys"),
         ("a: 1\nb: [1, 2\nc: 3\n", 3, "not YAML"),
         ("a: *nothing\n", 1, "not YAML"),
@@ -55,8 +55,8 @@ def test_files_that_are_no_text(path: Path) -> None:
     assert read_document(path)[0] == {"a": 1}
     with pytest.raises(RequestError, match="cannot be read"):
         read_document(path.parent)
-    path.write_bytes(b"[" * 50_000)
-    with pytest.raises(RequestError, match="nested too deeply|not YAML"):
+    path.write_bytes(b"[" * 5_000)
+    with pytest.raises(RequestError, match="nested too deeply"):
         read_document(path)
 
 

@@ -37,7 +37,14 @@ def test_what_is_no_amount_of_tokens(text: object) -> None:
 
 @pytest.mark.parametrize(
     ("text", "size"),
-    [(61440, 61440), ("60 KB", 60_000), ("1.5 MB", 1_500_000), ("256 KiB", 262_144), ("7 bytes", 7), ("2GB", 2 * 10**9)],
+    [
+        (61440, 61440),
+        ("60 KB", 60_000),
+        ("1.5 MB", 1_500_000),
+        ("256 KiB", 262_144),
+        ("7 bytes", 7),
+        ("2GB", 2 * 10**9),
+    ],
 )
 def test_amounts_of_bytes(text: object, size: int) -> None:
     assert parse_bytes(text) == size

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
@@ -29,28 +29,21 @@ PROSE = [f"The {i}th answer is not in the book of questions, said number {i * 7}
 CODE = [f"def f_{i}(x):\n    return x * {i} + f_{i - 1}(x)\n\n" * 3 for i in range(120)]
 
 
-@pytest.fixture(scope="module")
-def trained(corpora: Any, tmp_path_factory: pytest.TempPathFactory) -> TextTokenizer:
-    return TextTokenizer(train(corpora({"prose": PROSE, "code": CODE}), tmp_path_factory.mktemp("t") / "out").path)
+@pytest.fixture
+def train(corpora: Any, step: Any) -> Callable[..., Any]:
+    """`train(out, {source: texts}, held=…, **config)` trains on equal shares of the sources."""
+
+    def run(out: Path, sources: dict[str, list[str]], held: Any = None, **config: Any) -> Any:
+        shares = {name: [1, len(sources)] for name in sources}
+        given = {"vocabulary": 400, "shares": shares} | config
+        return step(TRAIN, out, config=given, inputs=corpora(sources, held=held))
+
+    return run
 
 
-def train(inputs: Any, out: Path, **config: Any) -> Any:
-    shares = {"code": [1, 2], "prose": [1, 2]} if "corpus:code" in inputs else {"prose": [1, 1]}
-    return _step()(TRAIN, out, config={"vocabulary": 400, "shares": shares} | config, inputs=inputs)
-
-
-def _step() -> Callable[..., Any]:
-    """The runner of `tests/conftest.py`, for fixtures that live longer than a test."""
-    import importlib.util
-
-    spec = importlib.util.spec_from_file_location("shared_conftest", Path(__file__).parents[1] / "conftest.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["shared_conftest"] = module
-    spec.loader.exec_module(module)
-    runner: Callable[..., Any] = module.run_step
-    return runner
+@pytest.fixture
+def trained(train: Any, tmp_path: Path) -> TextTokenizer:
+    return TextTokenizer(train(tmp_path / "trained", {"prose": PROSE, "code": CODE}).path)
 
 
 # -- round trips ----------------------------------------------------------------------------------------------
@@ -62,7 +55,7 @@ texts = st.one_of(
 
 
 @given(texts)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_round_trip_loses_no_byte(trained: TextTokenizer, text: str) -> None:
     ids = trained.encode(text)
     assert trained.decode(ids) == text
@@ -71,7 +64,7 @@ def test_a_round_trip_loses_no_byte(trained: TextTokenizer, text: str) -> None:
 
 
 @given(texts)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_text_produces_the_mark(trained: TextTokenizer, text: str) -> None:
     assert trained.mark not in trained.encode(text + MARK + text)
 
@@ -149,58 +142,63 @@ def in_sha_order(texts: Sequence[str]) -> list[str]:
     return sorted(texts, key=lambda text: hashlib.sha256(text.encode()).hexdigest())
 
 
-def test_equal_shares_are_equal_bytes_in_sha_order(
-    tmp_path: Path, corpora: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_equal_shares_are_equal_bytes_in_sha_order(tmp_path: Path, train: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     taken = fed(monkeypatch)
-    made = train(corpora({"prose": PROSE, "code": CODE}), tmp_path / "a", sample_bytes=2_001)
+    made = train(tmp_path / "a", {"prose": PROSE, "code": CODE}, sample_bytes=2_001)
     assert made.facts["sample_bytes"] == {"code": 1000, "prose": 1000}
     for name, texts in (("prose", PROSE), ("code", CODE)):
         assert "".join(taken[name]) == "".join(in_sha_order(texts))[:1000]
 
 
-def test_the_sample_shrinks_to_keep_its_shares(tmp_path: Path, corpora: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_sample_shrinks_to_keep_its_shares(tmp_path: Path, train: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     taken = fed(monkeypatch)
     few = PROSE[:3]
     shares = {"prose": [1, 4], "code": [3, 4]}
-    train(corpora({"prose": few, "code": CODE}), tmp_path / "a", shares=shares)
+    train(tmp_path / "a", {"prose": few, "code": CODE}, shares=shares)
     size = sum(len(text) for text in few)
     assert sum(len(text) for text in taken["prose"]) == size
     assert sum(len(text) for text in taken["code"]) == 3 * size
 
 
-def test_held_out_documents_are_never_seen(tmp_path: Path, corpora: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_held_out_documents_are_never_seen(tmp_path: Path, train: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     taken = fed(monkeypatch)
     held = range(0, 120, 7)
-    train(corpora({"prose": PROSE}, held={"prose": held}), tmp_path / "a")
+    train(tmp_path / "a", {"prose": PROSE}, held={"prose": held})
     assert sorted(taken["prose"]) == sorted(text for i, text in enumerate(PROSE) if i not in held)
 
 
-def test_a_cut_never_splits_a_character(tmp_path: Path, corpora: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cut_never_splits_a_character(tmp_path: Path, train: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     taken = fed(monkeypatch)
-    train(corpora({"prose": ["é" * 100]}), tmp_path / "a", sample_bytes=33)
+    train(tmp_path / "a", {"prose": ["é" * 100]}, sample_bytes=33)
     assert taken["prose"] == ["é" * 16]
 
 
-def test_facts_give_the_compression_of_each_source(tmp_path: Path, corpora: Any) -> None:
-    made = train(corpora({"prose": PROSE, "code": CODE}), tmp_path / "a")
+def test_facts_give_the_compression_of_each_source(tmp_path: Path, train: Any) -> None:
+    made = train(tmp_path / "a", {"prose": PROSE, "code": CODE})
     assert made.facts["vocabulary"] == 400
     assert made.facts["mark"] == 399
     assert set(made.facts["bytes_per_token"]) == {"prose", "code"}
     assert all(value > 1.5 for value in made.facts["bytes_per_token"].values())
 
 
-def test_too_little_text_for_a_vocabulary_is_said(tmp_path: Path, corpora: Any) -> None:
-    made = train(corpora({"prose": ["abab abab"]}), tmp_path / "a")
-    assert 257 < made.facts["vocabulary"] < 270
-    assert made.facts["mark"] == made.facts["vocabulary"] - 1
+def test_too_little_text_for_a_vocabulary_is_said(tmp_path: Path, corpora: Any, step: Any) -> None:
+    context = step.__globals__["LocalContext"](
+        out=tmp_path / "a",
+        config={"vocabulary": 400, "shares": {"prose": [1, 1]}},
+        inputs=corpora({"prose": ["abab abab"]}),
+    )
+    facts = tokenizer_module.train_tokenizer(context)
+    assert 257 < facts["vocabulary"] < 270
+    assert facts["mark"] == facts["vocabulary"] - 1
+    (warning,) = context.warnings
+    assert f"only {facts['vocabulary']} different tokens, fewer than the 400 asked for" in warning
 
 
-def test_impossible_trainings_are_refused(tmp_path: Path, corpora: Any) -> None:
+def test_impossible_trainings_are_refused(tmp_path: Path, train: Any) -> None:
     with pytest.raises(RequestError, match="cannot hold the 256 bytes"):
-        train(corpora({"prose": PROSE}), tmp_path / "a", vocabulary=256)
+        train(tmp_path / "a", {"prose": PROSE}, vocabulary=256)
     with pytest.raises(RunError, match="'prose' has no text"):
-        train(corpora({"prose": PROSE[:2]}, held={"prose": [0, 1]}), tmp_path / "b")
+        train(tmp_path / "b", {"prose": PROSE[:2]}, held={"prose": [0, 1]})
 
 
 # -- import ---------------------------------------------------------------------------------------------------

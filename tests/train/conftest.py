@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from pathlib import Path
@@ -13,6 +14,9 @@ import pytest
 
 from pretrial.model.spec import ModelSpec
 from pretrial.train.spec import LrPiece, Segment, base_json
+
+# So that the tests of this folder find what they share, however pytest was started.
+sys.path.append(str(Path(__file__).parents[2]))
 
 VOCABULARY, CONTEXT, BATCH = 64, 16, 4
 STEP = CONTEXT * BATCH
@@ -90,8 +94,6 @@ def train(step: Callable[..., Any], tmp_path: Path, sources: dict[str, Source]) 
 
     def run(name: str, config: dict[str, Any], parent: Any = None, **settings: Any) -> Any:
         inputs = {**sources, **({"parent": parent} if parent is not None else {})}
-        return step(
-            "pretrial.train.loop:train_step", tmp_path / name, config=config, inputs=inputs, settings=settings
-        )
+        return step("pretrial.train.loop:train_step", tmp_path / name, config=config, inputs=inputs, settings=settings)
 
     return run

@@ -268,9 +268,7 @@ def _flips(case: Case, data: Sample) -> float:
     if finding is None:
         raise ValueError("a claim without a comparison has no seeds")
     sign = 1.0 if finding.row.higher_is_better else -1.0
-    sides = {"beats": ((1.0, -1.0),), "not-worse": ((1.0, 1.0),), "equals": ((1.0, 1.0), (-1.0, 1.0))}[
-        claim.kind
-    ]
+    sides = {"beats": ((1.0, -1.0),), "not-worse": ((1.0, 1.0),), "equals": ((1.0, 1.0), (-1.0, 1.0))}[claim.kind]
     found = []
     for gain, margin in sides:
         if claim.margin.kind == "relative":

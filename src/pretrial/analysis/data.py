@@ -101,19 +101,13 @@ class ItemTable:
         _, clusters = _factorise(
             [
                 f"document {cluster}" if cluster else f"item {task}\x00{item}"
-                for cluster, task, item in zip(
-                    columns["cluster"], columns["task"], columns["item"], strict=True
-                )
+                for cluster, task, item in zip(columns["cluster"], columns["task"], columns["item"], strict=True)
             ]
         )
         keys = CellKey._fields
         order = np.lexsort([coded["item"], *(coded[name] for name in reversed(keys))])
-        table = (
-            np.stack([coded[name][order] for name in keys]) if length else np.zeros((6, 0), dtype=np.int64)
-        )
-        starts = [
-            int(k) for k in np.flatnonzero(np.r_[True, (table[:, 1:] != table[:, :-1]).any(0)][:length])
-        ]
+        table = np.stack([coded[name][order] for name in keys]) if length else np.zeros((6, 0), dtype=np.int64)
+        starts = [int(k) for k in np.flatnonzero(np.r_[True, (table[:, 1:] != table[:, :-1]).any(0)][:length])]
         cells: dict[CellKey, Cell] = {}
         stages: dict[tuple[str, int], str] = {}
         for start, end in zip(starts, [*starts[1:], length], strict=True):

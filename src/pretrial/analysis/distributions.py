@@ -22,9 +22,28 @@ POWER = 0.80
 LEVEL = 0.95
 
 _NORMAL = NormalDist()
-# The continued fraction needs about sqrt(degrees of freedom) terms near t = 1; above this many degrees of
-# freedom t is a normal deviate to 1e-13 after Cornish and Fisher's correction.
-_NEARLY_NORMAL = 1e7
+# The continued fraction needs about sqrt(degrees of freedom) terms near t = 1. Above this many degrees of freedom
+# three terms of the expansion around the normal distribution are closer than 1e-10 (Goldberg and Levine, Annals of
+# Mathematical Statistics 17, 1946).
+_NEARLY_NORMAL = 1e5
+
+
+def _t_of_normal(z: Array, df: Array) -> Array:
+    """The t with the same tail as the normal deviate z, for many degrees of freedom."""
+    q = z * z
+    first = (q + 1) / 4
+    second = (q * (5 * q + 16) + 3) / 96
+    third = (q * (q * (3 * q + 19) + 17) - 15) / 384
+    return np.asarray(z * (1 + (first + (second + third / df) / df) / df))
+
+
+def _normal_of_t(t: Array, df: Array) -> Array:
+    """The normal deviate with the same tail as t, for many degrees of freedom."""
+    q = t * t
+    first = (q + 1) / 4
+    second = (q * (13 * q + 8) + 3) / 96
+    third = (q * (q * (35 * q + 19) + 1) - 15) / 384
+    return np.asarray(t * (1 - (first - (second - third / df) / df) / df))
 
 
 def normal_quantile(probability: float) -> float:
@@ -97,15 +116,14 @@ def t_sf(t: float | Array, df: float | Array) -> Array:
         raise ValueError("degrees of freedom must be positive")
     size = np.abs(value)
     tail = np.empty(value.shape)
-    wide = freedom > _NEARLY_NORMAL
-    exact = ~wide & np.isfinite(size)
-    tail[~wide & np.isinf(size)] = 0.0
+    wide = (freedom > _NEARLY_NORMAL) & np.isfinite(size)
+    exact = (freedom <= _NEARLY_NORMAL) & np.isfinite(size)
+    tail[np.isinf(size)] = 0.0
     tail[np.isnan(size)] = np.nan
     if exact.any():
         tail[exact] = _upper_tail(size[exact], freedom[exact])
     if wide.any():
-        # The normal deviate of equal tail, to first order in 1/df.
-        deviate = size[wide] - (size[wide] ** 3 + size[wide]) / (4.0 * freedom[wide])
+        deviate = _normal_of_t(size[wide], freedom[wide])
         tail[wide] = [0.5 * math.erfc(z / math.sqrt(2.0)) for z in deviate]
     return np.where(value < 0, 1.0 - tail, tail)
 
@@ -121,9 +139,7 @@ def t_quantile(probability: float | Array, df: float | Array) -> Array:
     Hill's starting value (Algorithm 396, Communications of the ACM 13, 1970), then Newton steps on the
     logarithm of the tail as a function of log t, which is smooth and concave down to the Cauchy tails.
     """
-    share, freedom = np.broadcast_arrays(
-        np.asarray(probability, dtype=np.float64), np.asarray(df, dtype=np.float64)
-    )
+    share, freedom = np.broadcast_arrays(np.asarray(probability, dtype=np.float64), np.asarray(df, dtype=np.float64))
     if np.any(~((share > 0) & (share < 1))):
         raise ValueError("a probability must lie strictly between 0 and 1")
     if np.any(~(freedom > 0)):
@@ -133,7 +149,7 @@ def t_quantile(probability: float | Array, df: float | Array) -> Array:
     result = np.zeros(tail.shape)
     z = np.array([-_NORMAL.inv_cdf(q) for q in tail]) if tail.size < 64 else _normal_deviates(tail)
     wide = v > _NEARLY_NORMAL
-    result[wide] = z[wide] + (z[wide] ** 3 + z[wide]) / (4.0 * v[wide])
+    result[wide] = _t_of_normal(z[wide], v[wide])
     work = ~wide & (tail < 0.5)
     if work.any():
         result[work] = _newton(tail[work], v[work], z[work])
@@ -151,9 +167,7 @@ def _newton(tail: Array, v: Array, z: Array) -> Array:
     # Between the normal body and the power tail c·t^-v: both starts are crude, the larger is never far off.
     log_front = _log_gamma_ratio(0.5 * v) - 0.5 * np.log(np.pi * v)
     body = z + (z**3 + z) / (4.0 * np.maximum(v, 1.0))
-    power = np.sqrt(v) * np.exp(
-        (log_front + 0.5 * np.log(v) - np.log(v) - np.log(tail)) / np.maximum(v, 0.05)
-    )
+    power = np.sqrt(v) * np.exp((log_front + 0.5 * np.log(v) - np.log(v) - np.log(tail)) / np.maximum(v, 0.05))
     t = np.where((v < 30.0) & (power > body), np.minimum(power, 1e150), body)
     t = np.maximum(t, 1e-300)
     for _ in range(60):
@@ -162,9 +176,7 @@ def _newton(tail: Array, v: Array, z: Array) -> Array:
         step = (np.log(sf) - np.log(tail)) * sf / np.maximum(density * t, 1e-320)
         step = np.clip(step, -2.0, 2.0)
         t = t * np.exp(step)
-        if np.all(
-            np.abs(step) < 1e-9
-        ):  # quadratic convergence: the step just taken was the last that matters
+        if np.all(np.abs(step) < 1e-9):  # quadratic convergence: the step just taken was the last that matters
             break
     return t
 

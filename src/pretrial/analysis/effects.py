@@ -120,9 +120,7 @@ class Layout:
         end, base_end = self.end(variant), self.end(base)
         if end is None or base_end is None:
             return None
-        matched = end == base_end or (
-            self._design.pair(variant, base).holds != "text" and end in self.points(base)
-        )
+        matched = end == base_end or (self._design.pair(variant, base).holds != "text" and end in self.points(base))
         return (end, end) if matched else (end, base_end)
 
     def places(self, variant: str, base: str) -> list[Place]:
@@ -135,9 +133,7 @@ class Layout:
         made = []
         for tokens, base_tokens in sorted(counts):
             for category, metric in self.targets():
-                mean = Place(
-                    variant, base, tokens, base_tokens, category, MEAN, metric, (tokens, base_tokens) == final
-                )
+                mean = Place(variant, base, tokens, base_tokens, category, MEAN, metric, (tokens, base_tokens) == final)
                 tasks = self.tasks_at(mean)
                 if len(self.tasks(category, metric)) > 1 and len(tasks) > 1:
                     made.append(mean)
@@ -261,9 +257,7 @@ def two_sided(estimate: Estimate) -> float:
     return min(1.0, 2.0 * replace(estimate, value=abs(estimate.value)).p_positive)
 
 
-def settle(
-    findings: Sequence[Finding], design: Design, claimed: Mapping[Place, Sequence[str]]
-) -> list[Comparison]:
+def settle(findings: Sequence[Finding], design: Design, claimed: Mapping[Place, Sequence[str]]) -> list[Comparison]:
     """Rows with adjusted p and verdict, in the order given. `claimed`: registered claims by place."""
     families: dict[str | int, list[int]] = {}
     for k, finding in enumerate(findings):
@@ -283,9 +277,7 @@ def settle(
     ]
 
 
-def _verdict(
-    finding: Finding, p_adjusted: float | None, margin: Margin | None, registered: bool
-) -> Comparison:
+def _verdict(finding: Finding, p_adjusted: float | None, margin: Margin | None, registered: bool) -> Comparison:
     row = finding.row
     flags = [*row.flags] if registered else [*row.flags, "exploratory"]
     verdict = "undecided"
@@ -345,9 +337,7 @@ def _method(data: Sample, plain: Estimate) -> str:
     return "; ".join(parts)
 
 
-def _missing(
-    table: ItemTable, design: Design, place: Place, tasks: Sequence[str], data: Sample | None
-) -> list[str]:
+def _missing(table: ItemTable, design: Design, place: Place, tasks: Sequence[str], data: Sample | None) -> list[str]:
     """One flag for each seed and arm without a result at this place."""
     used = set(data.seeds) if data is not None else set()
     flags = []
@@ -356,9 +346,7 @@ def _missing(
             if seed in used:
                 continue
             lacking = [
-                t
-                for t in tasks
-                if CellKey(arm, seed, tokens, place.category, t, place.metric) not in table.cells
+                t for t in tasks if CellKey(arm, seed, tokens, place.category, t, place.metric) not in table.cells
             ]
             if lacking:
                 flags.append(f"seed {seed} of {arm} missing: {design.missing.get((arm, seed), 'no result')}")

@@ -101,9 +101,7 @@ class Sample:
         """
         d, b = self.variant_score - self.base_score, self.base_score + offset
         dd, db, bb = self._form(like.floored)
-        if (
-            dd * b * b - 2 * db * d * b + bb * d * d < 0
-        ):  # a difference of components need not be positive definite
+        if dd * b * b - 2 * db * d * b + bb * d * d < 0:  # a difference of components need not be positive definite
             dd, db, bb = self._form(True)
         square = float(t_quantile(0.5 + 0.5 * level, like.df)) ** 2
         lead = b * b - square * bb
@@ -145,9 +143,7 @@ def sample(
         return CellKey(arm[0], seed, arm[1], category, task, metric)
 
     cells: Mapping[CellKey, Cell] = table.cells
-    shared = [
-        s for s in seeds if all(key(variant, s, t) in cells and key(base, s, t) in cells for t in tasks)
-    ]
+    shared = [s for s in seeds if all(key(variant, s, t) in cells and key(base, s, t) in cells for t in tasks)]
     if not shared or not tasks:
         return None
     sums: list[TaskSums] = []
@@ -233,10 +229,7 @@ def _task_sums(own: list[Cell], other: list[Cell], what: str) -> tuple[TaskSums,
     codes, group = np.unique(clusters, return_inverse=True)
 
     def by_cluster(cells: list[Cell], picks: Sequence[slice | npt.NDArray[np.bool_]]) -> Array:
-        rows = [
-            np.bincount(group, weights=c.value[p], minlength=len(codes))
-            for c, p in zip(cells, picks, strict=True)
-        ]
+        rows = [np.bincount(group, weights=c.value[p], minlength=len(codes)) for c, p in zip(cells, picks, strict=True)]
         return np.stack(rows)
 
     n = len(own)

@@ -17,11 +17,16 @@ strata of equal weight: seeds are crossed over all tasks, items are nested in th
 so A holds what seeds do to all tasks together, covariances included. Tasks that share clusters (one
 document read by two tasks) form one stratum, in which a cluster's contributions are added up first.
 
-Degrees of freedom: Satterthwaite's SE⁴ / (A²/(S−1) + ΣB²/(G−1) + ΣC²/((S−1)(G−1))) with the *floored* SE²,
-at least the smallest of S − 1 and every G − 1 (the formula's own bound when nothing is subtracted), and
-exactly 1 for two seeds. Why the floored SE²: the residual's own (S−1)(G−1) degrees of freedom at the floor
-would narrow the interval just where a small seed variance came out by luck; coverage with three seeds then
-falls to 92.6% (docs/decisions.md, section 9).
+Degrees of freedom: Satterthwaite's
+
+    N² / (A'²/(S−1) + ΣB'²/(G−1) + ΣC²/((S−1)(G−1))),   N = max(A' + ΣB' − ΣC, ΣC)
+
+with A' = A·(1 + 2/(S−1)) and B' = B·(1 + 2/(G−1)), at least the smallest of S − 1 and every G − 1 (the formula's
+own bound when nothing is subtracted), and exactly 1 for two seeds. The plain formula falls short of 93% coverage
+with three seeds for two reasons, both measured (docs/decisions.md, section 9). At the floor it takes the
+residual's (S−1)(G−1) degrees of freedom, so a seed variance that came out small by luck narrows the interval twice:
+keeping the formula, with the floor as its numerator, is continuous there. And a component estimated from few
+seeds has E[Â²] = A²·(1 + 2/(S−1)): the weight of a small estimate is raised by that factor.
 
 Arrays may have leading axes (repetitions of a simulation): the last two are always seeds × clusters. Does
 not do: unbalanced crossings. Who calls it has kept the items that all seeds of both arms share.
@@ -110,15 +115,20 @@ def uncertainty(parts: Components) -> Uncertainty:
     if s == 1 and not known.any():
         nothing = np.full(square.shape, np.nan)
         return Uncertainty(nothing, nothing, floored)
-    scale = np.where(square > 0, square, 1.0)  # squares of small squares would underflow
-    spread = np.zeros(square.shape)
+    # Each component enters the degrees of freedom raised by its own relative variance (see the module's text).
     bounds = []
+    raised = -floor
+    spread = np.zeros(square.shape)
+    scale = np.where(square > 0, square, 1.0)  # squares of small squares would underflow
     if known.any():
-        item = parts.item[..., known] / scale[..., None]
-        spread = spread + (np.square(item) / widths[known]).sum(-1)
+        item = parts.item[..., known] * (1.0 + 2.0 / widths[known])
+        raised = raised + item.sum(-1)
+        spread = spread + (np.square(item / scale[..., None]) / widths[known]).sum(-1)
         bounds.append(float(widths[known].min()))
     if s > 1:
-        spread = spread + np.square(parts.seed / scale) / (s - 1)
+        seed = parts.seed * (1.0 + 2.0 / (s - 1))
+        raised = raised + seed
+        spread = spread + np.square(seed / scale) / (s - 1)
         bounds.append(float(s - 1))
         if known.any():
             residual = parts.residual[..., known] / scale[..., None]
@@ -127,7 +137,8 @@ def uncertainty(parts: Components) -> Uncertainty:
         df = np.ones(square.shape)
     else:
         least = min(bounds)
-        df = np.maximum(1.0 / np.where(spread > 0, spread, 1.0 / least), least)
+        top = np.square(np.maximum(raised, floor) / scale)
+        df = np.maximum(np.where(spread > 0, top / np.where(spread > 0, spread, 1.0), least), least)
     return Uncertainty(np.sqrt(square), df, floored)
 
 

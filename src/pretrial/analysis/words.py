@@ -78,9 +78,7 @@ def sentence(row: Comparison, design: Design) -> str:
     """What one comparison says, in one sentence."""
     where = target(row, design)
     if row.n_seeds == 0:
-        return (
-            f"{row.variant} and {row.baseline} cannot be compared on {where}: no seed has a result in both."
-        )
+        return f"{row.variant} and {row.baseline} cannot be compared on {where}: no seed has a result in both."
     if row.verdict in ("better", "worse"):
         by = difference(row, design, turned=True)
         return f"{row.variant} is {row.verdict} than {row.baseline} on {where} by {by} ({counts(row)})."
@@ -125,9 +123,7 @@ def does_not_show(rows: Sequence[Comparison], claims: Sequence[ClaimResult], des
     """What it does not show: what is undecided, doses, descriptive pairs, missing seeds, model size."""
     said = [claim_sentence(c) for c in claims if c.verdict == "undecided"]
     said += [sentence(row, design) for row in rows if row.verdict == "undecided"]
-    doses = sorted(
-        {f"{row.category} {row.task}" for row in rows if "dose check" in row.flags and row.task != "mean"}
-    )
+    doses = sorted({f"{row.category} {row.task}" for row in rows if "dose check" in row.flags and row.task != "mean"})
     if doses:
         said.append(
             f"Whether anything transfers, on {', '.join(doses)}: an arm trained on these sources, so they "
@@ -145,16 +141,12 @@ def does_not_show(rows: Sequence[Comparison], claims: Sequence[ClaimResult], des
             f"A cause of the difference between {variant} and {base}: the comparison is descriptive"
             + (f" ({reason})." if reason else ".")
         )
-    lost = sorted(
-        {flag for row in rows for flag in row.flags if flag.startswith("seed ") and " missing: " in flag}
-    )
+    lost = sorted({flag for row in rows for flag in row.flags if flag.startswith("seed ") and " missing: " in flag})
     said += [f"The whole of the seeds asked for: {flag}." for flag in lost]
     if any("repetition-confounded" in row.flags for row in rows):
         said.append("Mixture apart from repetition, where rows are flagged repetition-confounded.")
     if 0 < max((row.n_seeds for row in rows), default=0) < 3:
-        said.append(
-            "Much about chance: with fewer than three seeds the noise of training is barely measured."
-        )
+        said.append("Much about chance: with fewer than three seeds the noise of training is barely measured.")
     if design.parameters is not None and design.parameters < METHOD_CHECK_BELOW:
         said.append("Anything about larger models: under 15M parameters a study is a method check.")
     return said

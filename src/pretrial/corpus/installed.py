@@ -8,6 +8,7 @@ Does not: import what it lists, or read file contents.
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import platform
 import re
@@ -83,11 +84,14 @@ def normalised(name: str) -> str:
 
 
 def state() -> dict[str, object]:
-    """The Python version and the (name, version) of each distribution that counts."""
-    return {
-        "python": platform.python_version(),
-        "distributions": [[normalised(item.name), item.version] for item in closure()],
-    }
+    """The Python version and the (name, version) of each distribution that counts, as this process found them."""
+    return {"python": platform.python_version(), "distributions": [list(pair) for pair in _versions()]}
+
+
+@functools.cache
+def _versions() -> tuple[tuple[str, str], ...]:
+    # A plan asks once for each source that reads the installation, and must be instant.
+    return tuple((normalised(item.name), item.version) for item in closure())
 
 
 def licence(distribution: importlib.metadata.Distribution) -> str:

@@ -91,7 +91,7 @@ _GENERATED_NAME = re.compile(
 _GENERATED_TEXT = re.compile(
     r"auto-?\s?generated|automatically generated"
     r"|generated (?:by|from|with|file)|@generated|do not (?:edit|modify)"
-    r"|this file (?:is|was) generated",
+    r"|this file (?:is|was) generated|character mapping codec",
     re.IGNORECASE,
 )
 _TEST_PARTS = frozenset({"test", "tests", "testing", "conftest", "idle_test", "_tests", "__tests__"})

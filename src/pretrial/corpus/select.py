@@ -13,8 +13,8 @@ How. Transfer domains (sources in no mixture) come first, then the study's order
 space is normalised the first stays. All of a transfer domain is held out, with its groups, everywhere. Then
 groups come in the order of the SHA-256 of their names, and each that still helps a trained source is held
 out, until every one has 2% of its bytes and 262,144 bytes. A group above 20% of a trained source's bytes
-always trains, unless a transfer domain has it. Of a source under twice 262,144 bytes at most 25% is chosen,
-by leaving out groups that would pass it.
+always trains, unless a transfer domain has it. No more than half of a source is picked, of one under twice
+262,144 bytes a quarter (which is also all that is wanted of it): a group that would pass that is left out.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from pretrial.errors import RequestError
 from pretrial.execute.context import ArtefactLike, Json, StepContext
 
 SMALL_SHARE = Fraction(1, 4)
+LARGE_SHARE = Fraction(1, 2)
 CLASSES = {"train": TRAIN, "held_out": HELD_OUT, "duplicate": DUPLICATE, "excluded": EXCLUDED}
 GROUPS = "held-out-groups.json"
 
@@ -140,23 +141,24 @@ def select(tables: Sequence[Table], groups: Sequence[str], quota: Quota) -> Sele
     free = ~held
     for table in trained:
         total = int(sizes[table.name].sum())
-        ceiling[table.name] = total
-        wanted[table.name] = max(-(-total * quota.share.numerator // quota.share.denominator), quota.bytes)
-        if 2 * quota.bytes > total:
-            wanted[table.name] = ceiling[table.name] = int(total * SMALL_SHARE)
+        small = total < 2 * quota.bytes
+        ceiling[table.name] = int(total * (SMALL_SHARE if small else LARGE_SHARE))
+        least = -(-total * quota.share.numerator // quota.share.denominator)
+        wanted[table.name] = ceiling[table.name] if small else max(least, quota.bytes)
         free &= sizes[table.name] <= int(total * quota.largest)
     chosen = {name: int(size[held].sum()) for name, size in sizes.items()}
+    picked = dict.fromkeys(wanted, 0)
     for index in _hash_order(groups, np.flatnonzero(free)):
-        short = [name for name in wanted if chosen[name] < wanted[name]]
+        short = {name for name in wanted if chosen[name] < wanted[name]}
         if not short:
             break
-        if not any(sizes[name][index] for name in short):
-            continue
-        if any(chosen[name] + int(sizes[name][index]) > ceiling[name] for name in short):
+        adds = {name: int(size[index]) for name, size in sizes.items() if size[index]}
+        if not adds.keys() & short or any(picked[name] + adds[name] > ceiling[name] for name in adds):
             continue
         held[index] = True
-        for name in wanted:
-            chosen[name] += int(sizes[name][index])
+        for name, size in adds.items():
+            chosen[name] += size
+            picked[name] += size
     return Selection(_masks(tables, kept, held), held, wanted, chosen)
 
 
@@ -258,7 +260,7 @@ def _check(ctx: StepContext, tables: Sequence[Table], selection: Selection) -> N
                 f"{name}: {by_transfer / total:.0%} of its bytes are held out since unseen domains have their "
                 "groups; group: document for those domains would leave them to training"
             )
-        if chosen < wanted:
-            ctx.warn(f"{name}: {chosen:,} bytes are held out where {wanted:,} were wanted; its groups are too large")
-        elif wanted < int(Fraction(ctx.config["held_out"]["bytes"])):
+        if wanted < ctx.config["held_out"]["bytes"]:
             ctx.warn(f"{name}: the source is small; {chosen:,} of its {total:,} bytes are held out")
+        elif chosen < wanted:
+            ctx.warn(f"{name}: {chosen:,} bytes are held out, {wanted:,} were wanted; its groups are too large")

@@ -51,9 +51,7 @@ def evaluate_anchors(ctx: StepContext) -> Json:
         task = Task(name, category, chance=CHANCE["cloze"])
         values = ngram_accuracy(model, items, tokenizer.mark)
         return write_items(ctx.out, [(task, values)], learned_tokens=learned)
-    documents = choose_documents(
-        HeldOut(ctx.inputs["held-out"]), int(ctx.config["bytes"]), tokenizer.token_bytes
-    )
+    documents = choose_documents(HeldOut(ctx.inputs["held-out"]), int(ctx.config["bytes"]), tokenizer.token_bytes)
     values = [
         ItemValue("bits_per_byte_3gram", document.id, document.cluster, bits, float(document.bytes))
         for document, bits in zip(documents, ngram_bits(model, documents, tokenizer.mark), strict=True)

@@ -219,7 +219,7 @@ def _pieces(held_out: HeldOut, spaced: NDArray[np.bool_]) -> list[_Piece]:
         for turn, (begin, end) in enumerate(ranges):
             first, last = begin + CONTEXT_TOKENS, end - CHOICE_TOKENS
             at = first + int(_hash(digest, str(turn))[:12], 16) % (last - first + 1)
-            at = _next_space(tokens, at, last, spaced)
+            at = _at_space(tokens, at, first, last, spaced)
             piece = _Piece(
                 document,
                 f"{held_out.ids[document]}#{at}",
@@ -233,10 +233,12 @@ def _pieces(held_out: HeldOut, spaced: NDArray[np.bool_]) -> list[_Piece]:
     return [piece for _, _, piece in sorted(found, key=lambda entry: entry[:2])]
 
 
-def _next_space(tokens: Ints, at: int, last: int, spaced: NDArray[np.bool_]) -> int:
-    """The first place from `at` to `last` whose token begins with white space; `at` where there is none."""
-    hits = np.flatnonzero(spaced[tokens[at : last + 1]])
-    return at + int(hits[0]) if len(hits) else at
+def _at_space(tokens: Ints, at: int, first: int, last: int, spaced: NDArray[np.bool_]) -> int:
+    """The first place from `at` to `last` whose token begins with white space; else the last before; else `at`."""
+    hits = first + np.flatnonzero(spaced[tokens[first : last + 1]])
+    if not len(hits):
+        return at
+    return int(hits[min(int(np.searchsorted(hits, at)), len(hits) - 1)])
 
 
 def _items(source: str, pieces: Sequence[_Piece], wanted: int, lengths: NDArray[np.int32]) -> list[ClozeItem]:

@@ -6,33 +6,39 @@ what lm-eval does not give is computed from the same logged log-likelihoods. No 
 offline before they are imported, and lm-eval's response cache (not keyed by model) is never used.
 
 The mark opens every prompt, as it opens every document in training. A prompt that does not fit is cut on the left,
-as lm-eval does, and counted in the facts. Does not do: few-shot prompts, generation.
+as lm-eval does, and counted in the facts; an answer longer than the whole context is scored in windows.
+Does not do: few-shot prompts, generation.
 """
 
 from __future__ import annotations
 
 import importlib.metadata
+import io
 import logging
 import math
 import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pretrial.benchmarks.items import TASKS, Item, check_bench, load_items
 from pretrial.errors import RunError
+from pretrial.evaluate.bits_per_byte import windows
 from pretrial.evaluate.load import scorer_for
 from pretrial.evaluate.rows import ItemValue, Json, Task, write_items
 from pretrial.evaluate.scorer import Passage, Scorer
 from pretrial.evaluate.spec import CATEGORIES, CHANCE
 from pretrial.execute.context import StepContext
 from pretrial.tokens.tokenizer import TextTokenizer
+
+Ints = NDArray[np.int64]
 
 NOTE = "local sample of the benchmark: not the task's own number"
 
@@ -169,9 +175,10 @@ def lm_eval_tasks(parts: dict[str, list[Item]]) -> dict[str, Any]:
         splits = {"train": rows.select([]), "validation": rows, "test": rows}
         if name.startswith("blimp_"):
             splits["train"] = rows  # lm-eval reads BLiMP's items from the split of that name.
+        manager = managers[folders[name]]
+        configured = {**manager.task_index[name].cfg, "custom_dataset": _Splits(splits)}
         with _quiet():
-            loaded = managers[folders[name]].load({"task": name, "custom_dataset": _Splits(splits)})
-        tasks[name] = loaded["tasks"][name]
+            tasks[name] = manager.load(configured)["tasks"][name]
     return tasks
 
 
@@ -211,16 +218,26 @@ def _quiet() -> Iterator[None]:
     logger = logging.getLogger("lm_eval")
     level = logger.level
     logger.setLevel(logging.ERROR)
-    bars = os.environ.get("TQDM_DISABLE")
-    os.environ["TQDM_DISABLE"] = "1"
     try:
-        yield
+        with redirect_stderr(io.StringIO()):
+            yield
     finally:
         logger.setLevel(level)
-        if bars is None:
-            del os.environ["TQDM_DISABLE"]
-        else:
-            os.environ["TQDM_DISABLE"] = bars
+
+
+def request_passages(tokens: Ints, first: int, context: int) -> list[Passage]:
+    """Passages that score tokens[first:] (first is at least 1): one, its beginning cut where it is too long.
+
+    An answer that alone is longer than the context is scored in windows at half stride, as a document is.
+    """
+    if len(tokens) - first <= context:
+        cut = max(0, len(tokens) - (context + 1))
+        return [Passage(tokens[cut:], first - cut)]
+    tokens = tokens[first - 1 :]
+    return [
+        Passage(tokens[begin : stop + 1], scored - begin + 1)
+        for begin, scored, stop in windows(len(tokens) - 1, context)
+    ]
 
 
 def harness_model(scorer: Scorer, tokenizer: TextTokenizer) -> Any:
@@ -250,18 +267,19 @@ def harness_model(scorer: Scorer, tokenizer: TextTokenizer) -> Any:
             self, requests: list[tuple[tuple[str, str], list[int], list[int]]], **_: Any
         ) -> list[tuple[float, bool]]:
             passages: list[Passage] = []
+            owner: list[int] = []
             self.truncated, self.answer_bytes = 0, []
-            for (_, continuation), before, after in requests:
-                if not after or len(after) > scorer.context:
-                    raise RunError(f"an answer of {len(after)} tokens cannot be scored: {continuation!r}")
-                tokens = np.array(before + after, dtype=np.int64)
-                cut = max(0, len(tokens) - (scorer.context + 1))
-                self.truncated += cut > 0
+            for index, (_pair, before, after) in enumerate(requests):
+                mine = request_passages(np.array(before + after, dtype=np.int64), len(before), scorer.context)
+                passages += mine
+                owner += [index] * len(mine)
+                self.truncated += len(before) + len(after) > scorer.context + 1
                 self.answer_bytes.append(int(tokenizer.token_bytes[after].sum()))
-                passages.append(Passage(tokens[cut:], first=len(before) - cut))
-            return [
-                (float(scores.logprobs.sum()), bool(scores.greedy.all())) for scores in scorer.score(passages)
-            ]
+            sums, greedy = [0.0] * len(requests), [True] * len(requests)
+            for index, scores in zip(owner, scorer.score(passages), strict=True):
+                sums[index] += float(scores.logprobs.sum())
+                greedy[index] &= bool(scores.greedy.all())
+            return list(zip(sums, greedy, strict=True))
 
         def loglikelihood_rolling(self, requests: Any, disable_tqdm: bool = False) -> list[float]:
             raise NotImplementedError("bits per byte are computed by pretrial.evaluate.bits_per_byte")

@@ -26,7 +26,6 @@ from pretrial.model.spec import ModelSpec
 from pretrial.model.weights import read_config, read_weights
 from pretrial.train.loop import prepare
 
-
 HEAD_POSITIONS = {"cpu": 1024, "cuda": 8192}
 """Scored positions of one pass through the output layer."""
 
@@ -34,9 +33,7 @@ HEAD_POSITIONS = {"cpu": 1024, "cuda": 8192}
 class CheckpointScorer(ModelScorer):
     """A scorer over a decoder whose weights can be replaced."""
 
-    def __init__(
-        self, spec: ModelSpec, vocabulary: int, context: int, mark: int, record: Mapping[str, Any]
-    ) -> None:
+    def __init__(self, spec: ModelSpec, vocabulary: int, context: int, mark: int, record: Mapping[str, Any]) -> None:
         device = torch.device(record["device"])
         decoder = Decoder(spec, vocabulary, longest=context).to(device).eval().requires_grad_(False)
         half = record["precision"] == "bfloat16"
@@ -93,9 +90,7 @@ def scorer_for(ctx: StepContext) -> CheckpointScorer:
             # One model at a time: graphs of the one before would take memory and recompile slots.
             _LAST.clear()
             torch.compiler.reset()
-        _LAST[key] = CheckpointScorer(
-            ModelSpec.from_json(model), vocabulary, context, mark, ctx.config["record"]
-        )
+        _LAST[key] = CheckpointScorer(ModelSpec.from_json(model), vocabulary, context, mark, ctx.config["record"])
     scorer = _LAST[key]
     scorer.load(checkpoint)
     return scorer

@@ -39,8 +39,8 @@ class _Order:
         discounts = _discounts(counts)
         taken = discounts[np.minimum(counts, 3)]
         histories, owner = np.unique(keys // vocabulary, return_inverse=True)
-        totals = np.bincount(owner, weights=counts, minlength=len(histories))
-        freed = np.bincount(owner, weights=taken, minlength=len(histories))
+        totals = np.bincount(owner, weights=counts, minlength=len(histories)).astype(np.float64)
+        freed = np.bincount(owner, weights=taken, minlength=len(histories)).astype(np.float64)
         return cls(keys, counts - taken, histories, totals, freed)
 
     def interpolate(self, history: Ints, token: Ints, lower: Floats, vocabulary: int) -> Floats:

@@ -24,6 +24,7 @@ from torch import Tensor
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
+
 @dataclass(frozen=True)
 class Passage:
     """Tokens of which those from `first` on are scored: each given all before it. At most context + 1 tokens."""

@@ -152,12 +152,12 @@ def token_forwards(kind: str, config: Mapping[str, Any], *, bytes_per_token: flo
     Half-stride windows cost up to twice the tokens of a long document; 1.7 is what mixed lengths come to.
     """
     if kind == "bits-per-byte":
-        tokens = 1.7 * config["bytes"] / bytes_per_token
+        tokens = 1.7 * float(config["bytes"]) / bytes_per_token
     elif kind == "cloze":
         conditional = CHOICES * (CONTEXT_TOKENS + CHOICE_TOKENS)
-        tokens = config["items"] * (conditional + CHOICE_TOKENS)
+        tokens = float(config["items"]) * (conditional + CHOICE_TOKENS)
     elif kind == "bench":
-        tokens = config["items"] * BENCH_TOKENS[config["task"]]
+        tokens = float(config["items"]) * BENCH_TOKENS[config["task"]]
     elif kind in SEMANTICS:
         tokens = 0.0
     else:

@@ -1,13 +1,14 @@
 """The decoder: exactly the function of `CohereForCausalLM` in transformers, with packed documents kept apart.
 
-Guarantees: one bias-free, mean-subtracting LayerNorm a block feeds attention and gated feed-forward in parallel;
-interleaved rotary positions (theta 10,000) from the start of the window; tied embeddings; logits times 1/16.
-Position i attends to j exactly when j ≤ i and both lie in the same attention segment. Initial weights depend on the
-init seed and each matrix's Hugging Face name alone.
-Does not do: generation with a key-value cache, dropout, biases, query/key norm.
+Guarantees: one bias-free, mean-subtracting LayerNorm a block feeds attention and gated feed-forward in
+parallel; interleaved rotary positions (theta 10,000) from the start of the window; tied embeddings; logits
+times 1/16. Position i attends to j exactly when j ≤ i and both lie in the same attention segment. Initial
+weights depend on the init seed and each matrix's Hugging Face name alone. Does not do: generation with a
+key-value cache, dropout, biases, query/key norm.
 
-The parallel block is two matrix products: `inner` holds the rows of q, k, v, gate and up one below the other, `outer`
-the columns of o and down side by side. Cutting them apart is `pretrial.model.hub`'s work; the function is the same.
+The parallel block is two matrix products: `inner` holds the rows of q, k, v, gate and up one below the
+other, `outer` the columns of o and down side by side. Cutting them apart is `pretrial.model.hub`'s work;
+the function is the same.
 """
 
 from __future__ import annotations
@@ -32,8 +33,9 @@ PLAIN_ATTENTION = 1024
 def attention_mask(segments: Tensor) -> Tensor:
     """Mask [B, 1, C, C] of attention segments [B, C]: causal, and within one segment.
 
-    Boolean (true: may attend) for torch's own attention; on a CPU, for windows up to `PLAIN_ATTENTION`, the float32
-    summand that `attend` wants (0 or −∞), which its softmax takes in a third of the time of a boolean one.
+    Boolean (true: may attend) for torch's own attention; on a CPU, for windows up to `PLAIN_ATTENTION`, the
+    float32 summand that `attend` wants (0 or −∞), which its softmax takes in a third of the time of a
+    boolean one.
     """
     length = segments.shape[1]
     allowed = segments[:, None, :, None] == segments[:, None, None, :]
@@ -60,10 +62,12 @@ def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
-    """Attention of q [B, H, C, D] over k and v [B, G, C, D] (G divides H) under `attention_mask`; [B, H, C, D].
+    """Attention of q [B, H, C, D] over k and v [B, G, C, D] (G divides H) under `attention_mask`; [B, H, C,
+    D].
 
-    With a float mask by plain matrix products, softmax in float32: for short windows on a CPU the backward pass of
-    torch's fused kernel is the slowest part of a step (2.3 ms a layer at 2 × 256 tokens against 0.9 ms).
+    With a float mask by plain matrix products, softmax in float32: for short windows on a CPU the backward
+    pass of torch's fused kernel is the slowest part of a step (2.3 ms a layer at 2 × 256 tokens against 0.9
+    ms).
     """
     if q.shape[1] != k.shape[1]:
         k, v = (x.repeat_interleave(q.shape[1] // x.shape[1], 1) for x in (k, v))
@@ -127,10 +131,11 @@ class Decoder(nn.Module):
         self.norm = Norm(spec.width)
 
     def stream(self, tokens: Tensor, mask: Tensor) -> list[Tensor]:
-        """The residual stream [B, C, W] after the embedding and after each block, then the final norm's output.
+        """The residual stream [B, C, W] after the embedding and after each block, then the final norm's
+        output.
 
-        `mask` is `attention_mask(segments)`: built once and outside, since a compiler would otherwise compute it anew
-        in every block.
+        `mask` is `attention_mask(segments)`: built once and outside, since a compiler would otherwise
+        compute it anew in every block.
         """
         length = tokens.shape[1]
         if length > self.cos.shape[0]:
@@ -161,11 +166,13 @@ def inner_sizes(spec: ModelSpec) -> list[int]:
 
 
 def initialise(decoder: Decoder, seed: int) -> None:
-    """Set the initial weights, in place; a function of the seed and of each matrix's Hugging Face name and shape.
+    """Set the initial weights, in place; a function of the seed and of each matrix's Hugging Face name and
+    shape.
 
-    Matrices: normal with variance 2 / (fan in + fan out) (Glorot & Bengio 2010, the paper's choice), o and down further divided by √(2 · layers) so that the
-    residual stream's variance does not grow with depth (Radford et al. 2019). Embedding: normal with standard
-    deviation 0.02. All truncated at 3 standard deviations; norms 1. Drawn on the CPU in float32, so equal on all devices.
+    Matrices: normal with variance 2 / (fan in + fan out) (Glorot & Bengio 2010, the paper's choice), o and
+    down further divided by √(2 · layers) so that the residual stream's variance does not grow with depth
+    (Radford et al. 2019). Embedding: normal with standard deviation 0.02. All truncated at 3 standard
+    deviations; norms 1. Drawn on the CPU in float32, so equal on all devices.
     """
     spec = decoder.spec
     names = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "mlp.gate_proj", "mlp.up_proj")

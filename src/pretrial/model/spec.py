@@ -4,10 +4,11 @@ Guarantees: standard library only, so plans are instant. Every figure is a formu
 measurement. Does not do: build the model (`pretrial.model.decoder`).
 
 From 4M up the presets are the shapes of DataDecide's ladder (Magnusson et al. 2025, arXiv 2504.11393;
-sizes, batches and the learning-rate rule as in allenai/OLMo `scripts/ladder.py`): their names count parameters at
-the ladder's vocabulary of 50,304, so a preset holds fewer with a smaller vocabulary. Its feed-forward ratio of 8 is
-that of the fused gate and up projection, hence a feed-forward width of 4 × width here. `1m` and `2m` are ours, for
-studies on a processor, named after their size at vocabularies of 4,096 and 8,192.
+sizes, batches and the learning-rate rule as in allenai/OLMo `scripts/ladder.py`): their names count
+parameters at the ladder's vocabulary of 50,304, so a preset holds fewer with a smaller vocabulary. Its
+feed-forward ratio of 8 is that of the fused gate and up projection, hence a feed-forward width of 4 × width
+here. `1m` and `2m` are ours, for studies on a processor, named after their size at vocabularies of 4,096
+and 8,192.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ LADDER_CONTEXT = 2048
 class ModelSpec:
     """Shape of a decoder; the vocabulary and the context length belong to the study.
 
-    `feed_forward` is the inner width of the gated feed-forward part, `kv_heads` the number of key and value heads
-    (0: as many as `heads`).
+    `feed_forward` is the inner width of the gated feed-forward part, `kv_heads` the number of key and value
+    heads (0: as many as `heads`).
     """
 
     layers: int
@@ -93,7 +94,8 @@ PRESETS: dict[str, ModelSpec] = {
 
 
 def resolve_model(model: str | Mapping[str, Any], where: str = "") -> ModelSpec:
-    """The shape that a study names: a preset, or a mapping of `layers`, `width`, `heads`, `feed-forward` [, `kv-heads`].
+    """The shape that a study names: a preset, or a mapping of `layers`, `width`, `heads`, `feed-forward` [,
+    `kv-heads`].
 
     Raises `RequestError` with the nearest right name.
     """
@@ -139,8 +141,9 @@ def parameters(spec: ModelSpec, vocabulary: int) -> tuple[int, int]:
 def flops_per_token(spec: ModelSpec, vocabulary: int, context: int) -> int:
     """Floating-point operations to train one token, forward and backward.
 
-    6 per parameter that multiplies (the tied table once, as output) + 12 · layers · width · context for attention
-    over the whole window (Chowdhery et al. 2022, *PaLM*, appendix B; masked positions are counted: they are computed).
+    6 per parameter that multiplies (the tied table once, as output) + 12 · layers · width · context for
+    attention over the whole window (Chowdhery et al. 2022, *PaLM*, appendix B; masked positions are
+    counted: they are computed).
     """
     total, _ = parameters(spec, vocabulary)
     return 6 * total + 12 * spec.layers * spec.width * context
@@ -149,13 +152,15 @@ def flops_per_token(spec: ModelSpec, vocabulary: int, context: int) -> int:
 def preset_learning_rate(spec: ModelSpec, vocabulary: int, batch_tokens: int) -> float:
     """Peak learning rate where a study says `lr: preset`, to two significant digits.
 
-    The ladder's rule 0.0047 · (N / 108M)^(−1/3), N counting the embedding table once (OLMo `scripts/ladder.py`),
-    for batches of at least the ladder's 160 · (N / 108M)^(2/3) sequences of 2,048 tokens. It is *extrapolated* to
-    N below 3.7M, the ladder's smallest, and to smaller batches with the square root of the batch (Malladi et al.
-    2022, *On the SDEs and Scaling Rules for Adaptive Gradient Algorithms*); never above 0.02. One measurement stands behind the extrapolation: 1.3M
-    parameters at 512 tokens a batch, flat from 0.002 to 0.008, where this gives 0.0035.
+    The ladder's rule 0.0047 · (N / 108M)^(−1/3), N counting the embedding table once (OLMo
+    `scripts/ladder.py`), for batches like the ladder's: 160 · (N / 108M)^(2/3) sequences of 2,048 tokens,
+    of which its own, rounded to whole devices, reach at least 0.7. It is *extrapolated* to N below 3.7M,
+    the ladder's smallest, and to smaller batches with the square root of the batch (Malladi et al. 2022,
+    *On the SDEs and Scaling Rules for Adaptive Gradient Algorithms*); never above 0.02. One measurement
+    stands behind the extrapolation: 1.2M parameters at 512 tokens a batch, flat from 0.002 to 0.008, where
+    this gives 0.0042.
     """
     relative = parameters(spec, vocabulary)[0] / 108e6
-    ladder_batch = 160 * relative ** (2 / 3) * LADDER_CONTEXT
-    rate = 0.0047 * relative ** (-1 / 3) * min(1.0, (batch_tokens / ladder_batch) ** 0.5)
+    enough = 0.7 * 160 * relative ** (2 / 3) * LADDER_CONTEXT
+    rate = 0.0047 * relative ** (-1 / 3) * min(1.0, (batch_tokens / enough) ** 0.5)
     return float(f"{min(rate, 0.02):.1e}")

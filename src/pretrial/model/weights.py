@@ -1,7 +1,7 @@
 """A decoder's weights on disk: `model.safetensors` (float32) and `config.json` beside it.
 
-Guarantees: equal weights give equal bytes; what is read back is bit-identical. Does not do: other people's formats
-(`pretrial.model.hub`).
+Guarantees: equal weights give equal bytes; what is read back is bit-identical. Does not do: other people's
+formats (`pretrial.model.hub`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pretrial.model.decoder import Decoder
 from pretrial.model.spec import ModelSpec
 
 
-def save_decoder(decoder: Decoder, folder: Path, *, context: int, **more: Any) -> None:
+def save_decoder(decoder: Decoder, folder: Path, *, context: int, mark: int, **more: Any) -> None:
     """Write `model.safetensors` and `config.json` (model, vocabulary, context, mark, and `more`)."""
     weights = {name: value.detach().cpu().float().contiguous() for name, value in decoder.state_dict().items()}
     save_file(weights, folder / "model.safetensors")
@@ -27,7 +27,7 @@ def save_decoder(decoder: Decoder, folder: Path, *, context: int, **more: Any) -
         "model": decoder.spec.to_json(),
         "vocabulary": decoder.vocabulary,
         "context": context,
-        "mark": decoder.vocabulary - 1,
+        "mark": mark,
         **more,
     }
     (folder / "config.json").write_text(json.dumps(config, indent=1, sort_keys=True) + "\n", encoding="utf-8")

@@ -298,6 +298,12 @@ class ReportData:
                 return definition
         return Definition(metric=metric, version="", unit="", higher_is_better=True, sentence="")
 
+    @property
+    def interval(self) -> str:
+        """The level of the comparisons' intervals: "95%"; "" where there is not one level."""
+        levels = {row["level"] for row in self.comparisons if row["level"] is not None}
+        return f"{levels.pop():.0%}" if len(levels) == 1 else ""
+
     def rank(self, row: Row) -> tuple[Any, ...]:
         """Where a row of any table stands: variant, seed, stage's tokens, category, task, metric, source."""
         return (

@@ -4,7 +4,8 @@ A figure is data first: its CSV holds exactly the rows that are drawn. Colours c
 stays apart for the common kinds of colour blindness (after Okabe and Ito for variants, Tol for sources); a
 variant keeps its colour and its shape through all figures, the baseline is grey. In the page colours are
 CSS variables, so a change of scheme or printing needs no redraw. SVG and PNG are the same bytes for the
-same data and library versions. Nothing is loaded from anywhere: data is inline.
+same data and library versions. Nothing is loaded from anywhere: data is inline. Names stand in data and
+in scales' domains only; an order given by `sort` would put them into an expression, where they do not belong.
 
 Curves are thinned to at most 150 points an arm by means over neighbouring steps; the whole curves are in
 the checkpoints' metrics, not here.
@@ -195,8 +196,8 @@ def effects(data: ReportData) -> Figure | None:
         name="effects",
         title="Effects with intervals",
         caption=(
-            f"Difference from {data.baseline} at each variant's end, with 95% intervals over seeds and items. The "
-            "shaded band is ±δ, inside which two variants count as equivalent; a ring marks a row that a "
+            f"Difference from {data.baseline} at each variant's end, with {data.interval} intervals over seeds and "
+            "items. The shaded band is ±δ, inside which two variants count as equivalent; a ring marks a row that a "
             "claim is about. Intervals are not adjusted for their number."
         ),
         panels=panels,
@@ -235,11 +236,11 @@ def _effect_panel(data: ReportData, rows: Sequence[Row]) -> Panel:
         palette = canvas.palette
         y = alt.Y(
             "task:N",
-            sort=tasks,
+            scale=alt.Scale(type="band", domain=tasks),
             title=None,
             axis=alt.Axis(domain=False, ticks=False, labelPadding=8, labelLimit=130, grid=False),
         )
-        offset = alt.YOffset("variant:N", sort=arms, scale=alt.Scale(paddingInner=0.2, paddingOuter=0.6))
+        offset = alt.YOffset("variant:N", scale=alt.Scale(type="band", domain=arms, paddingInner=0.2, paddingOuter=0.6))
         x = alt.X(
             "estimate:Q",
             title=f"{text.unit_name(unit) or metric}   ({arrow})",
@@ -253,38 +254,57 @@ def _effect_panel(data: ReportData, rows: Sequence[Row]) -> Panel:
             alt.Tooltip("shown:N", title="difference"),
             alt.Tooltip("verdict:N", title="verdict"),
         ]
-        base = canvas.chart(values)
-        band = (
-            base.transform_filter("isValid(datum.delta)")
-            .transform_aggregate(minus="min(minus)", delta="max(delta)", groupby=["task"])
-            .mark_bar(color=palette.band, height=alt.RelativeBandSize(0.94), cornerRadius=2)
-            .encode(y=y, x=alt.X("minus:Q"), x2="delta:Q")
+        layers: list[Any] = []
+        bands: dict[str, dict[str, Any]] = {}
+        for value in values:
+            if value["delta"] is not None:
+                bands.setdefault(value["task"], {k: value[k] for k in ("task", "minus", "delta")})
+        if bands:
+            layers.append(
+                canvas.chart(bands.values())
+                .mark_bar(color=palette.band, height=alt.RelativeBandSize(0.94), cornerRadius=2)
+                .encode(y=y, x=alt.X("minus:Q"), x2="delta:Q")
+            )
+        layers.append(canvas.chart([{"zero": 0}]).mark_rule(color=palette.ink, strokeWidth=1).encode(x="zero:Q"))
+        known = [value for value in values if value["low"] is not None and value["high"] is not None]
+        if known:
+            layers.append(
+                canvas.chart(known)
+                .mark_rule(strokeWidth=2.4, strokeCap="round")
+                .encode(
+                    y=y,
+                    yOffset=offset,
+                    x=alt.X("low:Q", title=f"{text.unit_name(unit) or metric}   ({arrow})"),
+                    x2="high:Q",
+                    color=colour,
+                    tooltip=tips,
+                )
+            )
+        points = (
+            canvas.chart(values)
+            .mark_point(filled=True, size=70, opacity=1)
+            .encode(
+                y=y,
+                yOffset=offset,
+                x=x,
+                color=colour,
+                shape=alt.Shape(
+                    "variant:N",
+                    scale=alt.Scale(domain=arms, range=[SHAPES[variant_colour(data, name)] for name in arms]),
+                    legend=None,
+                ),
+                tooltip=tips,
+            )
         )
-        zero = canvas.chart([{"zero": 0}]).mark_rule(color=palette.ink, strokeWidth=1).encode(x="zero:Q")
-        lines = (
-            base.transform_filter("isValid(datum.low) && isValid(datum.high)")
-            .mark_rule(strokeWidth=2.4, strokeCap="round")
-            .encode(y=y, yOffset=offset, x=x, x2="high:Q", color=colour, tooltip=tips)
-            .encode(x=alt.X("low:Q", title=f"{text.unit_name(unit) or metric}   ({arrow})"))
-        )
-        points = base.mark_point(filled=True, size=70, opacity=1).encode(
-            y=y,
-            yOffset=offset,
-            x=x,
-            color=colour,
-            shape=alt.Shape(
-                "variant:N",
-                scale=alt.Scale(domain=arms, range=[SHAPES[variant_colour(data, name)] for name in arms]),
-                legend=None,
-            ),
-            tooltip=tips,
-        )
-        rings = (
-            base.transform_filter("datum.claim")
-            .mark_point(filled=False, size=240, strokeWidth=1.4, color=palette.ink, opacity=1)
-            .encode(y=y, yOffset=offset, x=x, tooltip=tips)
-        )
-        return alt.layer(band, zero, lines, points, rings)
+        layers.append(points)
+        claimed = [value for value in values if value["claim"]]
+        if claimed:
+            layers.append(
+                canvas.chart(claimed)
+                .mark_point(filled=False, size=240, strokeWidth=1.4, color=palette.ink, opacity=1)
+                .encode(y=y, yOffset=offset, x=x, tooltip=tips)
+            )
+        return alt.layer(*layers)
 
     said = "; ".join(f"{value['variant']}, {value['task']}: {value['shown']}, {value['verdict']}" for value in values)
     return Panel(
@@ -641,7 +661,7 @@ def _mixture_panel(data: ReportData, stage: str, rows: Sequence[Row], colours: M
         used = [source for source in colours if any(value["source"] == source for value in values)]
         y = alt.Y(
             "variant:N",
-            sort=arms,
+            scale=alt.Scale(domain=arms),
             title=None,
             axis=alt.Axis(domain=False, ticks=False, labelPadding=8, labelLimit=150, grid=False),
         )
@@ -722,7 +742,7 @@ def _funnel_panel(source: str, values: list[dict[str, Any]], colour: int) -> Pan
         palette = canvas.palette
         y = alt.Y(
             "step:N",
-            sort=steps,
+            scale=alt.Scale(domain=steps),
             title=None,
             axis=alt.Axis(domain=False, ticks=False, labelPadding=8, labelLimit=140, grid=False),
         )

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from pretrial.report import figures as drawing
 from pretrial.report import format as text
@@ -52,6 +52,7 @@ def render(data: ReportData, figures: Sequence[Figure], downloads: Sequence[tupl
         exponent=text.exponent,
         listing=text.listing,
         probability=text.probability,
+        breakable=_breakable,
     )
     specs = {
         f"{figure.name}-{i}": drawing.page_spec(panel) for figure in figures for i, panel in enumerate(figure.panels)
@@ -62,8 +63,8 @@ def render(data: ReportData, figures: Sequence[Figure], downloads: Sequence[tupl
         figures={figure.name: figure for figure in figures},
         cards=[card(data, claim) for claim in data.claims],
         groups=comparison_groups(data),
-        final={row["variant"]: row["tokens"] for row in data.final_comparisons()},
-        mixture=drawing.realised(data),
+        interval=f"{data.interval} interval".strip().capitalize(),
+        methods=list(dict.fromkeys(row["method"] for row in data.final_comparisons() if row["method"])),
         ledger=ledger_summary(data),
         anchors=anchor_table(data),
         colour=functools.partial(drawing.variant_colour, data),
@@ -76,6 +77,11 @@ def render(data: ReportData, figures: Sequence[Figure], downloads: Sequence[tupl
         shapes=drawing.SHAPES,
     )
     return html if html.endswith("\n") else html + "\n"
+
+
+def _breakable(name: str) -> Markup:
+    """A name, escaped, that may wrap after its arrows."""
+    return Markup(escape(name).replace("→", Markup("→<wbr>")))
 
 
 def json_in_html(value: object) -> str:
@@ -265,6 +271,7 @@ def comparison_groups(data: ReportData) -> list[dict[str, Any]]:
                     "metric": metric,
                     "note": notes.get(category, "") if overall else "",
                     "overall": overall,
+                    "share": data.definition(metric)["unit"] == "share",
                     "lower": not data.definition(metric)["higher_is_better"],
                     "base": text.value(members[0]["base_value"], data.definition(metric)["unit"]),
                     "baseline": baseline,

@@ -80,9 +80,7 @@ def parse_claim(text: str, words: Vocabulary, line: int = 0) -> Claim:
             if not rest.startswith(name):
                 continue
             try:
-                claim = _finish(
-                    text, kind, variant, against, (category, task), metrics, rest[len(name) :], line
-                )
+                claim = _finish(text, kind, variant, against, (category, task), metrics, rest[len(name) :], line)
             except RequestError as error:
                 complaint = complaint or error
                 continue
@@ -92,9 +90,7 @@ def parse_claim(text: str, words: Vocabulary, line: int = 0) -> Claim:
         return found[0]
     if len(found) > 1:
         readings = " or ".join(f"({c.variant}) against ({c.against}) on ({_spell(c.target)})" for c in found)
-        raise RequestError(
-            f"the claim can be read as {readings}: {text!r}", remedy="rename a variant or a source"
-        )
+        raise RequestError(f"the claim can be read as {readings}: {text!r}", remedy="rename a variant or a source")
     raise complaint or _explain(text, words)
 
 
@@ -157,13 +153,9 @@ def _finish(
         raise RequestError(f"{variant!r} is compared with itself: {text!r}", remedy="name two variants")
     if metric is not None and metric not in metrics:
         spelled = _spell(Target(*target, None))
-        raise RequestError(
-            f"{spelled!r} has no metric {metric!r}: {text!r}", remedy=did_you_mean(metric, metrics)
-        )
+        raise RequestError(f"{spelled!r} has no metric {metric!r}: {text!r}", remedy=did_you_mean(metric, metrics))
     if not metrics:
-        raise RequestError(
-            f"the tasks of {target[0]!r} share no metric: {text!r}", remedy="name one task of it"
-        )
+        raise RequestError(f"the tasks of {target[0]!r} share no metric: {text!r}", remedy="name one task of it")
     margin = Margin("relative", 0.0)
     if tail["margin"]:
         try:
@@ -186,9 +178,7 @@ def _explain(text: str, words: Vocabulary) -> RequestError:
         return RequestError(f"not a claim: {text!r}", remedy=f"a claim is one of\n  {usage}")
     for name in (parts[1], parts[3]):
         if name not in words.variants:
-            return RequestError(
-                f"no variant is called {name!r}: {text!r}", remedy=did_you_mean(name, words.variants)
-            )
+            return RequestError(f"no variant is called {name!r}: {text!r}", remedy=did_you_mean(name, words.variants))
     rest = parts[4]
     # What stands before the margin is the target.
     target = re.split(r"\s+(?:by|within)\s+(?=more than|[0-9.])|,?\s+at equal\s", rest)[0]

@@ -23,7 +23,10 @@ _TEXT = {_CORE + "str", _CORE + "timestamp", _CORE + "binary"}
 
 
 def read_document(path: Path) -> tuple[object, dict[str, int]]:
-    """Data of a YAML file and the line (from 1) of each dotted key; list items count from 0 ("seeds.0")."""
+    """Data of a YAML file and the line (from 1) of each dotted key; list items count from 0 ("seeds.0").
+
+    The line of "" is that of the document itself.
+    """
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
@@ -47,10 +50,9 @@ def read_document(path: Path) -> tuple[object, dict[str, int]]:
     except YAMLError as error:
         raise RequestError(f"not YAML: {' '.join(str(error).split())}", where=str(path)) from None
     if root is None:
-        raise RequestError(
-            "the study file is empty", where=str(path), remedy="`pretrial new` writes one to start from"
-        )
+        raise RequestError("the study file is empty", where=str(path), remedy="`pretrial new` writes one to start from")
     reader = _Reader(str(path), yaml)
+    reader.marks[""] = root.start_mark.line + 1
     return reader.value(root, "", ()), reader.marks
 
 

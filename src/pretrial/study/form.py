@@ -62,8 +62,7 @@ def _slug(text: str) -> str:
     good = text.isascii() and text[:1].isalnum() and all(c.isalnum() or c in "._-" for c in text)
     if not good or len(text) > 100:
         raise ValueError(
-            f"{text!r} cannot name a folder; use letters, digits, '.', '_' and '-', beginning with a letter "
-            "or digit"
+            f"{text!r} cannot name a folder; use letters, digits, '.', '_' and '-', beginning with a letter or digit"
         )
     return text
 
@@ -161,9 +160,7 @@ class Form(BaseModel):
 
 def _exactly_one(given: list[str], names: str) -> str:
     if len(given) != 1:
-        raise ValueError(
-            f"needs exactly one of {names}, not " + (" and ".join(given) if given else "none of them")
-        )
+        raise ValueError(f"needs exactly one of {names}, not " + (" and ".join(given) if given else "none of them"))
     return given[0]
 
 
@@ -243,9 +240,7 @@ class ReadForm(Form):
     metadata: Location | None = Field(
         None, description="Descriptions of packages: `installed`.", examples=["installed"]
     )
-    pydoc: Location | None = Field(
-        None, description="The topics of Python's own help: `topics`.", examples=["topics"]
-    )
+    pydoc: Location | None = Field(None, description="The topics of Python's own help: `topics`.", examples=["topics"])
     languages: list[Text] | None = Field(
         None,
         description="For `files`: only these languages.",
@@ -270,7 +265,9 @@ class ReadForm(Form):
         None, description="Most bytes taken of one file; the rest of it is left out.", examples=["60 KB"]
     )
     cap_group: Bytes | None = Field(
-        None, description="Most bytes of one package's files; whole files in the order of their names' hash.", examples=["1.5 MB"]
+        None,
+        description="Most bytes of one package's files; whole files in the order of their names' hash.",
+        examples=["1.5 MB"],
     )
 
     @property
@@ -340,7 +337,9 @@ class AdamWForm(Form):
         examples=["[0.9, 0.95]"],
     )
     eps: Number = Field(1e-8, description="Added to the root of the second moment.", examples=[1e-8])
-    weight_decay: NotNegative = Field(0.1, description="Decoupled decay, on matrices and the embedding.", examples=[0.1])
+    weight_decay: NotNegative = Field(
+        0.1, description="Decoupled decay, on matrices and the embedding.", examples=[0.1]
+    )
     clip: Number = Field(1.0, description="Largest norm of a step's gradient.", examples=[1.0])
 
 
@@ -364,9 +363,7 @@ class RampForm(Form):
 class ConstantForm(Form):
     """The shape `constant`."""
 
-    warmup: Tokens = Field(
-        description="Linear warm-up from 0; 0, or at least 20 steps.", examples=["200K tokens"]
-    )
+    warmup: Tokens = Field(description="Linear warm-up from 0; 0, or at least 20 steps.", examples=["200K tokens"])
 
 
 class StableForm(Form):
@@ -444,9 +441,7 @@ class StageForm(Form):
         description="In the first item only: the variant to branch from, at its end or at a step of it.",
         examples=["trunk@2M"],
     )
-    name: Name | None = Field(
-        None, description="Name of the stage; its number where left out.", examples=["anneal"]
-    )
+    name: Name | None = Field(None, description="Name of the stage; its number where left out.", examples=["anneal"])
     tokens: SomeTokens | None = Field(
         None, description="Budget of a pre-training stage; whole steps of it are trained.", examples=["2M"]
     )
@@ -487,9 +482,7 @@ class StageForm(Form):
         if kind == "tokens" and self.floor is not None:
             raise ValueError("floor goes with a cooldown; a stage's floor is its schedule's")
         if kind == "cooldown" and self.schedule is not None:
-            raise ValueError(
-                "a cooldown is its own schedule: linear from its parent's learning rate to its floor"
-            )
+            raise ValueError("a cooldown is its own schedule: linear from its parent's learning rate to its floor")
         if self.schedule is not None and self.schedule.clock == "variant":
             raise ValueError("a stage's own schedule runs on the stage's clock")
         return self
@@ -510,8 +503,7 @@ class EvaluateForm(Form):
     cloze_items: Count = Field(800, description="Most items of the cloze task, in all.", examples=[800])
     at: list[SomeTokens] = Field(
         [],
-        description="Token counts inside stages where bits per byte are measured too; rounded down to "
-        "whole steps.",
+        description="Token counts inside stages where bits per byte are measured too; rounded down to whole steps.",
         examples=["[500K, 1M]"],
     )
 
@@ -565,16 +557,13 @@ class StudyForm(Form):
         "source). No default where a variant has two stages or a `from`.",
         examples=["[weights, optimizer, data]"],
     )
-    baseline: Name = Field(
-        description="The variant that all others are compared with.", examples=["text→text"]
-    )
+    baseline: Name = Field(description="The variant that all others are compared with.", examples=["text→text"])
     evaluate: Annotated[EvaluateForm, BeforeValidator(_evaluate), Kind("list of tasks, or mapping")] = Field(
         description="What is measured on checkpoints.", examples=["[held-out, transfer]"]
     )
     compare: Holds = Field(
         "compute",
-        description="What comparisons hold fixed: compute (total tokens), text (text tokens and passes) or "
-        "order.",
+        description="What comparisons hold fixed: compute (total tokens), text (text tokens and passes) or order.",
         examples=["compute"],
     )
     margins: dict[Text, Delta] = Field(

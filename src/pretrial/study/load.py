@@ -20,7 +20,7 @@ from pydantic_core import ErrorDetails
 
 from pretrial.study.document import read_document
 from pretrial.study.form import Form, StudyForm, form_at
-from pretrial.study.problems import Problems, did_you_mean
+from pretrial.study.problems import Problems, did_you_mean, nearest
 from pretrial.study.resolve import resolve
 from pretrial.study.schema import Study
 
@@ -51,8 +51,14 @@ def _build(data: object, problems: Problems, folder: str | None) -> Study:
     try:
         form = StudyForm.model_validate(data)
     except ValidationError as error:
-        for details in error.errors(include_url=False):
-            _note(details, problems)
+        # A misspelled key is also a missing one: say only what it should have been.
+        found = sorted(error.errors(include_url=False), key=lambda details: details["type"] != "extra_forbidden")
+        meant: set[tuple[int | str, ...]] = set()
+        for details in found:
+            if details["type"] == "extra_forbidden":
+                meant.add(_note_unknown(details["loc"], problems))
+            elif details["loc"] not in meant:
+                _note(details, problems)
         problems.check()
         raise
     return resolve(form, problems, folder)
@@ -64,10 +70,7 @@ def _plain(value: object, path: str, problems: Problems) -> object:
         for key in value:
             if not isinstance(key, str):
                 problems.add(path, f"the key {key!r} is not text")
-        return {
-            str(key): _plain(item, f"{path}.{key}" if path else str(key), problems)
-            for key, item in value.items()
-        }
+        return {str(key): _plain(item, f"{path}.{key}" if path else str(key), problems) for key, item in value.items()}
     if value is None or isinstance(value, (str, bool, int, float, Fraction)):
         return value
     if isinstance(value, os.PathLike):
@@ -105,48 +108,40 @@ def _note(details: ErrorDetails, problems: Problems) -> None:
     kind, value, context = details["type"], details["input"], details.get("ctx", {})
     path = problems.nearest(*loc)
     key = str(loc[-1]) if loc else ""
-    if kind == "extra_forbidden":
-        _note_unknown(loc, path, problems)
-    elif kind == "missing":
+    if kind == "missing":
         form = form_at(loc[:-1])
-        meaning = (
-            next((f.description for f in form.model_fields.values() if f.alias == key), None)
-            if form
-            else None
-        )
+        meaning = next((f.description for f in form.model_fields.values() if f.alias == key), None) if form else None
         problems.add(path, f"{key!r} is missing", meaning)
     elif kind == "literal_error":
         known = re.findall(r"'([^']*)'", str(context.get("expected", ""))) or [str(context.get("expected"))]
-        what = (
-            f"{_shown(value)} is not one of {', '.join(known)}" if len(known) > 1 else f"must be {known[0]}"
-        )
-        near = did_you_mean(value, known) if isinstance(value, str) and len(known) > 1 else None
-        problems.add(path, what, near if near and near.startswith("did") else None)
+        what = f"{_shown(value)} is not one of {', '.join(known)}" if len(known) > 1 else f"must be {known[0]}"
+        near = nearest(value, known) if isinstance(value, str) and len(known) > 1 else None
+        problems.add(path, what, f"did you mean {near!r}?" if near else None)
     elif kind == "value_error":
         problems.add(path, str(context["error"]))
     elif kind in _BOUNDS:
         word, bound = _BOUNDS[kind]
         problems.add(path, f"must be {word} {context[bound]}, not {_shown(value)}")
     elif kind in _TYPES:
-        problems.add(
-            path, f"{_TYPES[kind]}, not {_called(value)}" if kind.endswith("_type") else _TYPES[kind]
-        )
+        problems.add(path, f"{_TYPES[kind]}, not {_called(value)}" if kind.endswith("_type") else _TYPES[kind])
     else:
         problems.add(path, details["msg"])
 
 
-def _note_unknown(loc: tuple[int | str, ...], path: str, problems: Problems) -> None:
+def _note_unknown(loc: tuple[int | str, ...], problems: Problems) -> tuple[int | str, ...]:
+    """Note an unknown key; the location of the key that was probably meant, or its own."""
     key = str(loc[-1])
+    spelled = key.replace("_", "-")
     form = form_at(loc[:-1])
     known = _keys(form) if form is not None else []
-    remedy = did_you_mean(key, known)
-    if not remedy.startswith("did"):
-        elsewhere = [place for place in _places(StudyForm, ()) if place[-1] == key.replace("_", "-")]
-        if elsewhere:
-            remedy = (
-                f"{key.replace('_', '-')!r} belongs under {'.'.join(elsewhere[0][:-1]) or 'the study itself'}"
-            )
-    problems.add(path, f"unknown key {key!r}", remedy)
+    near = nearest(key, known)
+    elsewhere = [place for place in _places(StudyForm, ()) if place[-1] == spelled and spelled not in known]
+    if elsewhere:
+        near, remedy = None, f"{spelled!r} belongs under {'.'.join(elsewhere[0][:-1]) or 'the study itself'}"
+    else:
+        remedy = did_you_mean(key, known)
+    problems.add(problems.nearest(*loc), f"unknown key {key!r}", remedy)
+    return (*loc[:-1], near) if near else loc
 
 
 def _keys(form: type[Form]) -> list[str]:

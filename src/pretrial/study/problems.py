@@ -15,15 +15,21 @@ from pretrial.errors import RequestError
 SHOWN = 5
 
 
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The right word that is nearest to a wrong one, or None where none is near."""
+    folded = {name.casefold(): name for name in reversed(list(known))}
+    for spelled in (word.casefold().replace("_", "-"), word.casefold()):
+        if near := difflib.get_close_matches(spelled, folded, 1, 0.55):
+            return folded[near[0]]
+    return None
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """The remedy for a wrong word: the nearest right one, or all of them."""
     names = list(known)
-    folded = {name.casefold(): name for name in reversed(names)}
-    near = difflib.get_close_matches(word.casefold().replace("_", "-"), folded, 1, 0.6)
-    if not near:
-        near = difflib.get_close_matches(word.casefold(), folded, 1, 0.5)
-    if near:
-        return f"did you mean {folded[near[0]]!r}?"
+    near = nearest(word, names)
+    if near is not None:
+        return f"did you mean {near!r}?"
     return "there is none" if not names else f"there {'is' if len(names) == 1 else 'are'} {join(names)}"
 
 
@@ -82,5 +88,5 @@ def place(origin: str, marks: Mapping[str, int], path: str) -> str:
     held = path
     while held and held not in marks:
         held = held.rpartition(".")[0]
-    file = f"{origin}:{marks[held]}" if held else origin
+    file = f"{origin}:{marks[held]}" if held in marks else origin
     return f"{file}, {path}" if path else file

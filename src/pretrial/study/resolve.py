@@ -74,9 +74,7 @@ def resolve(form: StudyForm, problems: Problems, folder: str | None) -> Study:
     _check_lines(form, lines, schedule, problems)
     carry = _carry(form, variants, problems)
     if form.baseline not in variants:
-        problems.add(
-            "baseline", f"no variant is called {form.baseline!r}", did_you_mean(form.baseline, variants)
-        )
+        problems.add("baseline", f"no variant is called {form.baseline!r}", did_you_mean(form.baseline, variants))
     evaluation = _evaluation(form, unseen, lines, problems)
     margins = _margins(form, problems)
     known = [task for task in form.evaluate.tasks if task in TASKS]
@@ -98,9 +96,7 @@ def resolve(form: StudyForm, problems: Problems, folder: str | None) -> Study:
         mixtures={name: dict(shares) for name, shares in form.mixtures.items()},
         training=Training(
             batch_tokens=batch,
-            optimizer=AdamW(
-                adamw.lr, (adamw.betas[0], adamw.betas[1]), adamw.eps, adamw.weight_decay, adamw.clip
-            ),
+            optimizer=AdamW(adamw.lr, (adamw.betas[0], adamw.betas[1]), adamw.eps, adamw.weight_decay, adamw.clip),
             schedule=schedule,
             precision=form.training.precision,
         ),
@@ -132,9 +128,7 @@ def _model(form: ModelForm, problems: Problems) -> tuple[ModelSpec, str]:
         spec = resolve_model(numbers)
         name = form.name.lower() if form.name is not None else "custom"
         if PRESETS.get(name, spec) != spec:
-            problems.add(
-                "model", f"these numbers are not those of the preset {name!r}", "choose another name for them"
-            )
+            problems.add("model", f"these numbers are not those of the preset {name!r}", "choose another name for them")
         return spec, name
     except RequestError as error:
         problems.add("model", error.what, error.remedy)
@@ -154,16 +148,13 @@ def _mixtures(form: StudyForm, problems: Problems) -> tuple[str, ...]:
         path = f"mixtures.{name}"
         for source in shares:
             if source not in form.sources:
-                problems.add(
-                    f"{path}.{source}", f"no source is called {source!r}", did_you_mean(source, form.sources)
-                )
+                problems.add(f"{path}.{source}", f"no source is called {source!r}", did_you_mean(source, form.sources))
         _sums_to_one(shares, path, problems)
         period = math.lcm(*(share.denominator for share in shares.values()))
         if period > LONGEST_PERIOD:
             problems.add(
                 path,
-                f"the shares repeat after {period:,} sequences only; at most {LONGEST_PERIOD:,} are "
-                "supported",
+                f"the shares repeat after {period:,} sequences only; at most {LONGEST_PERIOD:,} are supported",
                 "round the shares",
             )
     used = {source for shares in form.mixtures.values() for source in shares}
@@ -224,9 +215,7 @@ def _tokenizer(form: StudyForm, trained: Iterable[str], problems: Problems) -> T
     path = "tokenizer.train.from"
     for source in train.from_:
         if source not in form.sources:
-            problems.add(
-                f"{path}.{source}", f"no source is called {source!r}", did_you_mean(source, form.sources)
-            )
+            problems.add(f"{path}.{source}", f"no source is called {source!r}", did_you_mean(source, form.sources))
         elif source not in trained:
             problems.add(
                 f"{path}.{source}",
@@ -301,9 +290,7 @@ def _branch(text: str, path: str, form: StudyForm, problems: Problems) -> tuple[
 def _stage(item: StageForm, name: str, path: str, form: StudyForm, problems: Problems) -> Stage:
     mixture = item.mixture or ""
     if mixture not in form.mixtures:
-        problems.add(
-            f"{path}.mixture", f"no mixture is called {mixture!r}", did_you_mean(mixture, form.mixtures)
-        )
+        problems.add(f"{path}.mixture", f"no mixture is called {mixture!r}", did_you_mean(mixture, form.mixtures))
     cooldown = item.cooldown is not None
     clock = form.training.schedule.clock or "variant"
     if item.lr is not None and not cooldown and item.schedule is None and clock == "variant":
@@ -411,9 +398,7 @@ def _item(form: StudyForm, variant: str, index: int) -> str:
     return f"variants.{variant}.{index + offset}"
 
 
-def _check_stages(
-    form: StudyForm, variants: Mapping[str, Variant], schedule: Schedule, problems: Problems
-) -> None:
+def _check_stages(form: StudyForm, variants: Mapping[str, Variant], schedule: Schedule, problems: Problems) -> None:
     batch, context = form.training.batch, form.context
     for name, variant in variants.items():
         for i, stage in enumerate(variant.stages):
@@ -426,16 +411,14 @@ def _check_stages(
                 problems.add(
                     path,
                     f"the stage has {steps} steps; below {LEAST_STAGE_STEPS} the result says little",
-                    f"give it {LEAST_STAGE_STEPS * batch:,} tokens, take a smaller batch, or say `smoke: "
-                    "true`",
+                    f"give it {LEAST_STAGE_STEPS * batch:,} tokens, take a smaller batch, or say `smoke: true`",
                 )
             sequences = steps * batch // context
             for source, share in form.mixtures[stage.mixture].items():
                 if share * sequences < 1:
                     problems.add(
                         path,
-                        f"{format_share(share)} of {source!r} rounds to nothing: the stage has "
-                        f"{sequences:,} sequences",
+                        f"{format_share(share)} of {source!r} rounds to nothing: the stage has {sequences:,} sequences",
                         "raise the share or the budget, or leave the source out",
                     )
             own = stage.schedule
@@ -471,9 +454,7 @@ def _check_ramp(schedule: Schedule, horizon: int, path: str, problems: Problems)
         problems.add(path, f"warm-up and decay take {warmup + decay:,} tokens of a horizon of {horizon:,}")
 
 
-def _check_lines(
-    form: StudyForm, lines: Mapping[str, list[Span]], schedule: Schedule, problems: Problems
-) -> None:
+def _check_lines(form: StudyForm, lines: Mapping[str, list[Span]], schedule: Schedule, problems: Problems) -> None:
     """What concerns a variant from its first token on: cooldowns come last, schedules fit, restarts agree."""
     restarts: dict[str, set[int]] = {}
     ends: dict[str, int] = {}
@@ -510,9 +491,7 @@ def _check_lines(
 
 
 def _carry(form: StudyForm, variants: Mapping[str, Variant], problems: Problems) -> frozenset[Carry]:
-    handed = [
-        name for name, variant in variants.items() if len(variant.stages) > 1 or variant.start is not None
-    ]
+    handed = [name for name, variant in variants.items() if len(variant.stages) > 1 or variant.start is not None]
     if form.carry is None:
         if handed:
             problems.add(

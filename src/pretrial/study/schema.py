@@ -250,7 +250,7 @@ class Study:
             return f"{self.origin}, {path}" if path else self.origin
         while path and path not in self.marks:
             path = path.rpartition(".")[0]
-        return f"{self.origin}:{self.marks[path]}" if path else self.origin
+        return f"{self.origin}:{self.marks[path]}" if path in self.marks else self.origin
 
     # Positions. All are in loss-bearing tokens and whole steps.
 

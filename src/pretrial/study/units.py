@@ -40,9 +40,7 @@ def parse_tokens(value: object) -> int:
         return value
     if isinstance(value, str) and (match := _TOKENS.fullmatch(value.strip())):
         return _whole(_fraction(match[1]) * _THOUSANDS[match[2].upper()], "tokens", value)
-    raise ValueError(
-        f"{_shown(value)} is not an amount of tokens; write it like 200K tokens, 2M tokens or 8192"
-    )
+    raise ValueError(f"{_shown(value)} is not an amount of tokens; write it like 200K tokens, 2M tokens or 8192")
 
 
 def parse_bytes(value: object) -> int:

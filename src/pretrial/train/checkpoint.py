@@ -1,11 +1,12 @@
 """Checkpoints: what a finished training step leaves, and what a killed one goes on from.
 
-Guarantees: float32 master weights and AdamW moments, so a trainer that loads them goes on bit-identically. A
-checkpoint artefact depends on the trajectory, the record and its tokens only, not on where training had stopped before. A
-resume file is one file that is renamed into place after a flush: it is whole or it is not there.
+Guarantees: float32 master weights and AdamW moments, so a trainer that loads them goes on bit-identically.
+A checkpoint artefact depends on the trajectory, the record and its tokens only, not on where training had
+stopped before. A resume file is one file that is renamed into place after a flush: it is whole or it is not
+there.
 
-Files of a checkpoint: model.safetensors, optimizer.safetensors, config.json, state.json, metrics.jsonl and, where
-the step has a tokenizer, tokenizer.json.
+Files of a checkpoint: model.safetensors, optimizer.safetensors, config.json, state.json, metrics.jsonl and,
+where the step has a tokenizer, tokenizer.json.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ RESUME = "resume-*.safetensors"
 class Progress:
     """Where a course stands, beside weights and moments.
 
-    `lines`: metrics so far, one JSON text per reported group of steps, from the course's first token. `open`: the
-    sums of the group that is not reported yet.
+    `lines`: metrics so far, one JSON text per reported group of steps, from the course's first token.
+    `open`: the sums of the group that is not reported yet.
     """
 
     steps: int = 0
@@ -52,10 +53,11 @@ def save_checkpoint(
     progress: Progress,
     *,
     context: int,
+    mark: int,
     tokenizer: Path | None,
 ) -> None:
     """Write a checkpoint's files into an empty folder."""
-    save_decoder(decoder, folder, context=context, tokens=progress.tokens)
+    save_decoder(decoder, folder, context=context, mark=mark, tokens=progress.tokens)
     save_file(_plain(optimizer_state(decoder, optimizer)), folder / "optimizer.safetensors")
     state = {"steps": progress.steps, "tokens": progress.tokens, "open": progress.open}
     (folder / "state.json").write_text(json.dumps(state, indent=1, sort_keys=True) + "\n", encoding="utf-8")

@@ -1,12 +1,12 @@
 """The training loop: a trajectory from one checkpoint to the next.
 
-Guarantees: under one execution record the weights, the optimizer state and metrics.jsonl at a number of tokens are
-the same bytes however training got there: in one go, killed and resumed, from any earlier checkpoint of the
-course, in a fresh process or after other arms. A loss that is not finite stops training before anything is written, and
-names the documents. Shapes are fixed, deterministic algorithms always on.
+Guarantees: under one execution record the weights, the optimizer state and metrics.jsonl at a number of
+tokens are the same bytes however training got there: in one go, killed and resumed, from any earlier
+checkpoint of the course, in a fresh process or after other arms. A loss that is not finite stops training
+before anything is written, and names the documents. Shapes are fixed, deterministic algorithms always on.
 
-One process keeps one `Trainer`: its compiled graph and optimizer stay, and a further arm of the same study starts by
-copying weights in. Does not do: more than one rank.
+One process keeps one `Trainer`: its compiled graph and optimizer stay, and a further arm of the same study
+starts by copying weights in. Does not do: more than one rank.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ NAMED_DOCUMENTS = 8
 
 
 def report_every(step: int) -> int:
-    """Steps in the metrics group that holds `step` (from 1): 1 up to 1,000, 10 up to 10,000, 100 after that, …
+    """Steps in the metrics group that holds `step` (from 1): 1 up to 1,000, 10 up to 10,000, 100 after
+    that, …
 
     A function of the step alone, so a course's metrics do not depend on where it was cut.
     """
@@ -206,12 +207,13 @@ def make_stream(ctx: StepContext, base: Mapping[str, Any], segments: list[Segmen
 def train_step(ctx: StepContext) -> Json:
     """The step `train`: a course's checkpoint at `to_tokens`.
 
-    Config: base (see `train.spec.base_json`), segments (the course's, as JSON), to_tokens, record (the values of
-    `train.record.make_record`). Inputs: `tokens:<source>` of every source, `tokenizer` (its file is copied in, for those who
-    open the checkpoint), `parent` (an earlier checkpoint of this course; without one it starts from the seed).
-    Settings: cache (folder for compiled kernels), checkpoint_seconds.
+    Config: base (see `train.spec.base_json`), segments (the course's, as JSON), to_tokens, record (the
+    values of `train.record.make_record`). Inputs: `tokens:<source>` of every source, `tokenizer` (its file
+    is copied in, for those who open the checkpoint), `parent` (an earlier checkpoint of this course;
+    without one it starts from the seed). Settings: cache (folder for compiled kernels), checkpoint_seconds.
 
-    Raises `DivergedError` for a loss that is not finite, `Interrupted` after Ctrl-C, with a resume file written.
+    Raises `DivergedError` for a loss that is not finite, `Interrupted` after Ctrl-C, with a resume file
+    written.
     """
     base, to_tokens = ctx.config["base"], int(ctx.config["to_tokens"])
     segments = [Segment.from_json(payload) for payload in ctx.config["segments"]]
@@ -242,6 +244,7 @@ def train_step(ctx: StepContext) -> Json:
         trainer.optimizer,
         progress,
         context=trainer.context,
+        mark=int(tokenizer.facts["mark"]) if tokenizer is not None else int(base["vocabulary"]) - 1,
         tokenizer=tokenizer.file("tokenizer.json") if tokenizer is not None else None,
     )
     return _facts(stream, segments, progress, trainer.context)

@@ -1,7 +1,8 @@
 """AdamW as every study uses it, and its state as plain tensors.
 
-Guarantees: weight decay acts on matrices and the embedding, never on norm weights; the fused kernel is elementwise,
-so its result depends on no order of summation. State names are those of the decoder's parameters.
+Guarantees: weight decay acts on matrices and the embedding, never on norm weights; the fused kernel is
+elementwise, so its result depends on no order of summation. State names are those of the decoder's
+parameters.
 """
 
 from __future__ import annotations

@@ -1,13 +1,15 @@
 """The execution record: on what and how training runs, chosen by rule and never by stopwatch.
 
-Guarantees: this module never imports torch; what only torch can answer (is there a CUDA device, does a trial kernel
-compile *and load*) is asked in a subprocess, once per `record_inputs()`, and remembered. Equal records give equal
-bits for equal trajectories. Does not do: set anything (`pretrial.train.loop` obeys the record).
+Guarantees: this module never imports torch; what only torch can answer (is there a CUDA device, does a
+trial kernel compile *and load*) is asked in a subprocess, once per `record_inputs()`, and remembered. Equal
+records give equal bits for equal trajectories. Does not do: set anything (`pretrial.train.loop` obeys the
+record).
 
-The rules. Device: CUDA where torch has one, else the CPU. Backend: `compiled` where a trial kernel compiles and loads
-(a compiler without `Python.h` is not enough), else `eager`. Precision, where the study says `auto`: bfloat16 on CUDA
-devices and processors that have it (AVX512_BF16, AMX), else float32. Threads: the processors this process may use, at most
-`MOST_THREADS`. Micro-batch: at most `MICRO_TOKENS` tokens at a time.
+The rules. Device: CUDA where torch has one, else the CPU. Backend: `compiled` where a trial kernel compiles
+and loads (a compiler without `Python.h` is not enough), else `eager`. Precision, where the study says
+`auto`: bfloat16 on CUDA devices and processors that have it (AVX512_BF16, AMX), else float32. Threads: the
+processors this process may use, at most `MOST_THREADS`. Micro-batch: at most `MICRO_TOKENS` tokens at a
+time.
 """
 
 from __future__ import annotations
@@ -131,9 +133,8 @@ def record_inputs() -> Json:
 def make_record(cache: Path | None = None, precision: str = "auto") -> Record:
     """The record of training on this machine.
 
-    `cache`: a folder where the trial's answer is kept, so that later calls take milliseconds. `precision`: the
-    study's, `auto`, `float32` or `bfloat16`.
-    Raises `RunError` when not even importing torch works.
+    `cache`: a folder where the trial's answer is kept, so that later calls take milliseconds. `precision`:
+    the study's, `auto`, `float32` or `bfloat16`. Raises `RunError` when not even importing torch works.
     """
     inputs = record_inputs()
     trial = _remembered(cache, inputs) if cache is not None else _try()

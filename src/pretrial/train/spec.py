@@ -1,8 +1,8 @@
 """What training is, in numbers: learning-rate pieces, segments, trajectories and their keys, memory and disk.
 
-Guarantees: standard library only (no torch, no numpy), pure functions, exact identity. A trajectory's key says
-what acts on the model and leaves out where training stops (docs/decisions.md, sections 5 and 6).
-Does not do: train (`pretrial.train.loop`).
+Guarantees: standard library only (no torch, no numpy), pure functions, exact identity. A trajectory's key
+says what acts on the model and leaves out where training stops (docs/decisions.md, sections 5 and 6). Does
+not do: train (`pretrial.train.loop`).
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ LR_KINDS = ("constant", "linear", "cosine")
 class LrPiece:
     """One piece of a learning-rate schedule: a function of absolute tokens.
 
-    Warm-up is linear from 0 over `warmup` tokens after `start`. Then `constant` stays at `peak`; `linear` and `cosine`
-    go to `floor` (an absolute rate, not a share) at the absolute token `end`, and stay there.
+    Warm-up is linear from 0 over `warmup` tokens after `start`. Then `constant` stays at `peak`; `linear`
+    and `cosine` go to `floor` (an absolute rate, not a share) at the absolute token `end`, and stay there.
     """
 
     kind: str
@@ -73,9 +73,9 @@ class LrPiece:
 
 def learning_rate(piece: LrPiece, tokens: float) -> float:
     """The learning rate of `piece` at an absolute number of tokens."""
-    since = tokens - piece.start
+    since = max(tokens - piece.start, 0)
     if since < piece.warmup:
-        return piece.peak * max(since, 0.0) / piece.warmup
+        return piece.peak * since / piece.warmup
     if piece.kind == "constant" or piece.end is None:
         return piece.peak
     share = min(max((since - piece.warmup) / (piece.end - piece.start - piece.warmup), 0.0), 1.0)
@@ -93,10 +93,10 @@ def step_learning_rate(piece: LrPiece, tokens: int, batch_tokens: int) -> float:
 class Segment:
     """What acts on the model from `start` (absolute tokens) until the next segment.
 
-    `sources`, `shares` (exact, positive, summing to 1), `contents` (content hash of each source's training tokens) and `first_draw` (the
-    number of the first window drawn from each source) run in parallel. `carry` names what is kept of the state
-    before it: weights always; without `optimizer` moments and step count start fresh; without `data` the caller has set
-    `first_draw` back.
+    `sources`, `shares` (exact, positive, summing to 1), `contents` (content hash of each source's training
+    tokens) and `first_draw` (the number of the first window drawn from each source) run in parallel.
+    `carry` names what is kept of the state before it: weights always; without `optimizer` moments and step
+    count start fresh; without `data` the caller has set `first_draw` back.
     """
 
     start: int
@@ -163,8 +163,9 @@ class Segment:
 def merge(segments: Sequence[Segment]) -> tuple[Segment, ...]:
     """Segments in order of their start, each that only continues the one before taken into it.
 
-    Merge before `first_draw` is computed for later segments: the interleaving pattern of a merged segment runs on,
-    that of a new segment starts anew. The `first_draw` of a segment that continues is therefore not looked at.
+    Merge before `first_draw` is computed for later segments: the interleaving pattern of a merged segment
+    runs on, that of a new segment starts anew. The `first_draw` of a segment that continues is therefore
+    not looked at.
     """
     merged: list[Segment] = []
     for segment in segments:
@@ -190,8 +191,9 @@ def base_json(
 ) -> Json:
     """The part of a trajectory that never changes along it.
 
-    `tokenizer` is a content hash; `precision` is resolved (float32 or bfloat16, never auto); `seeds` has init, order
-    and subset; `optimizer` has betas, eps, weight_decay and clip (the learning rate lies in the segments).
+    `tokenizer` is a content hash; `precision` is resolved (float32 or bfloat16, never auto); `seeds` has
+    init, order and subset; `optimizer` has betas, eps, weight_decay and clip (the learning rate lies in the
+    segments).
     """
     if precision not in ("float32", "bfloat16"):
         raise ValueError(f"precision is resolved before it bears identity: {precision!r}")
@@ -238,10 +240,11 @@ class Trajectory:
         return fingerprint(self.to_json())
 
     def prefix(self, tokens: int) -> Trajectory:
-        """The course as far as it acted on a checkpoint at `tokens`: segments that start at or after it are cut.
+        """The course as far as it acted on a checkpoint at `tokens`: segments that start at or after it are
+        cut.
 
-        The address of a checkpoint is `(prefix(tokens).key, record, tokens)`; whatever follows does not matter.
-        At 0 tokens the first segment stays, since a trajectory has one.
+        The address of a checkpoint is `(prefix(tokens).key, record, tokens)`; whatever follows does not
+        matter. At 0 tokens the first segment stays, since a trajectory has one.
         """
         kept = tuple(segment for segment in self.segments if segment.start < tokens) or self.segments[:1]
         return replace(self, segments=kept)
@@ -251,7 +254,8 @@ class Trajectory:
         return replace(self, segments=(*self.segments, segment))
 
     def shared(self, other: Trajectory) -> float:
-        """Tokens up to which two courses are the same: `inf` when one never leaves the other, 0 for different bases.
+        """Tokens up to which two courses are the same: `inf` when one never leaves the other, 0 for
+        different bases.
 
         A course does not end, so where one has a segment more than the other they part at its start.
         """
@@ -288,9 +292,9 @@ def weights_bytes(spec: ModelSpec, vocabulary: int) -> int:
 def peak_memory(spec: ModelSpec, vocabulary: int, context: int, sequences: int, *, precision: str = "float32") -> int:
     """Estimated peak memory in bytes of a training process that holds `sequences` sequences at a time.
 
-    A loaded torch with its compiler (1.1 GB) + 16 bytes a parameter (weights, gradients, two moments) + activations:
-    per token and layer 16 × width + 4 × feed-forward + heads × context attention entries at the precision's size, and three
-    float32 copies of the logits.
+    A loaded torch with its compiler (1.1 GB) + 16 bytes a parameter (weights, gradients, two moments) +
+    activations: per token and layer 16 × width + 4 × feed-forward + heads × context attention entries at
+    the precision's size, and three float32 copies of the logits.
     """
     size = 2 if precision == "bfloat16" else 4
     layer = 16 * spec.width + 4 * spec.feed_forward + spec.heads * context

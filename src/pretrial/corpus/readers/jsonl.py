@@ -25,7 +25,7 @@ _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 
 
 def compression(path: Path) -> str | None:
-    """`"gzip"`, `"zstd"` or `None`, by the file's first bytes and, where it is too short for them, its name."""
+    """`"gzip"`, `"zstd"` or `None`, by the first bytes or, for a file too short, by its name."""
     with path.open("rb") as file:
         head = file.read(4)
     for magic, name in _MAGIC.items():
@@ -82,7 +82,7 @@ def read_jsonl(
 
 
 def spans(path: Path, size: int) -> list[tuple[int, int, int]]:
-    """Cut a plain file at line ends into spans of about `size` bytes: (first byte, end, number of first line)."""
+    """Cut a plain file at line ends into spans of about `size` bytes: (first byte, end, first line)."""
     found = []
     start, line, number, position = 0, 1, 1, 0
     with path.open("rb") as file:
@@ -138,7 +138,7 @@ class _Source(io.RawIOBase):
 def _decompressed(source: _Source, kind: str | None) -> io.BufferedReader:
     if kind is None:
         return io.BufferedReader(source, 1 << 20)
-    # Arrow notices a stream that ends inside a frame; python-zstandard's reader takes it for the end of the file.
+    # Arrow notices a stream that ends inside a frame; python-zstandard's reader takes it for the end.
     stream: Any = pa.CompressedInputStream(pa.PythonFile(source, mode="r"), kind)
     return io.BufferedReader(stream, 1 << 16)
 

@@ -168,7 +168,7 @@ class _Page:
         return 2 * sum(bool(_CODE_LINE.match(line)) for line in block) >= len(block)
 
     def _fence_end(self, at: int) -> int:
-        """Line after the one that closes the fence opened at `at`; 0 where none is opened or it is never closed."""
+        """Line after the one that closes the fence opened at `at`; 0 where there is no fence."""
         opened = _FENCE.match(self.lines[at])
         if not opened:
             return 0

@@ -1,0 +1,96 @@
+"""The output of each kind of step for a fixed input. A change here is a change of results: raise the version.
+
+Rows are hashed, not files, so that another version of Arrow changes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from pretrial.corpus import installed, spec
+from pretrial.corpus.installed import InstalledFile
+
+GOLDEN = {
+    ("snapshot", 1): "9f5546f4687b09d6",
+    ("corpus", 1): "ca7c5dd5b7e3f264",
+    ("select", 1): "15912a16d9895320",
+}
+
+MODULE = '''"""Adds numbers, slowly.
+
+Example::
+
+    add(1, 2)
+
+>>> add(1, 2)
+3
+"""
+
+
+def add(a, b):
+    """Add `a` to `b`."""
+    return a + b
+'''
+
+
+def digest(*values: Any) -> str:
+    text = json.dumps(values, sort_keys=True, default=lambda value: value.hex())
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def test_a_snapshot_of_the_same_files_is_the_same(tmp_path: Path, step: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = []
+    for number in range(12):
+        path = tmp_path / f"m{number}.py"
+        path.write_text(f"x = {number}\n" * 10 if number != 5 else "# auto-generated\n")
+        files.append(InstalledFile(f"p/m{number}.py", path, "p", "d", "MIT"))
+    monkeypatch.setattr(installed, "stdlib_files", lambda: iter(files))
+    monkeypatch.setattr(installed, "state", dict)
+    config = {"kind": "files", "scope": "stdlib", "languages": ["python"], "cap_file": 40, "cap_group": 200}
+    made = step("pretrial.corpus.snapshot:take_snapshot", tmp_path / "out", config=config)
+    rows = pq.ParquetFile(made.file("files.parquet")).read().to_pylist()
+    assert len(rows) == 5
+    assert made.facts["skipped"]["cap-group"] >= 6
+    assert digest(rows, made.facts) == GOLDEN["snapshot", spec.SEMANTICS["snapshot"]]
+
+
+def test_a_corpus_of_the_same_files_is_the_same(tmp_path: Path, read: Any) -> None:
+    assert spec.SEMANTICS["corpus-shard"] == 1, "the parts of a corpus are hashed with it here"
+    (tmp_path / "tree" / "p").mkdir(parents=True)
+    (tmp_path / "tree" / "p" / "add.py").write_text(MODULE)
+    (tmp_path / "tree" / "p" / "README.md").write_text("# Adder\n\n```sh\nadd 1 2\n```\n\nSlow.\n")
+    (tmp_path / "x.jsonl").write_text('{"id": "a", "text": "one  two", "book": "b", "n": [1, null]}\n{"id": 1}\n')
+    made = [
+        read("docstrings", "tree", filter=("no-code",), group="package"),
+        read("files", "tree", languages=("python",), drop_docstrings=True, cap_file=30, license="MIT"),
+        read("jsonl", "x.jsonl", group="book"),
+    ]
+    assert made[0].texts == [
+        "# Adder\n\nSlow.",
+        "Adds numbers, slowly.\n\nExample:\n\nAdd `a` to `b`.",
+    ]
+    assert made[1].texts == ["\n\ndef add(a, b):\n"]
+    found = digest(*([corpus.rows, corpus.quarantine, corpus.facts] for corpus in made))
+    assert found == GOLDEN["corpus", spec.SEMANTICS["corpus"]]
+
+
+def test_a_selection_from_the_same_corpora_is_the_same(tmp_path: Path, read: Any, step: Any) -> None:
+    inputs = {}
+    # b repeats ten of a's documents; z is unseen and has a copy of one more.
+    for name, numbers in (("a", range(40)), ("b", range(30, 80)), ("z", range(25, 26))):
+        lines = [json.dumps({"text": f"{number} {'y' * 20_000}", "book": number % 50}) for number in numbers]
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(lines))
+        group = "book" if name != "z" else "document"
+        inputs[f"corpus:{name}"] = read("jsonl", f"{name}.jsonl", group=group).artefact
+    config = spec.select_config(["a", "b", "z"], {"a", "b"})
+    made = step("pretrial.corpus.select:select_documents", tmp_path / "out", config=config, inputs=inputs)
+    masks = [np.load(made.file(f"{index}.npy")).tolist() for index in range(3)]
+    facts = {key: value for key, value in made.facts.items() if key != "contents"}
+    assert digest(masks, facts) == GOLDEN["select", spec.SEMANTICS["select"]]

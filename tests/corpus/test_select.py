@@ -1,0 +1,200 @@
+"""Selection: nothing leaks between training and held-out documents, and quotas are met."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pretrial.corpus import iterate, spec
+from pretrial.corpus.iterate import DUPLICATE, EXCLUDED, HELD_OUT, TRAIN
+from pretrial.corpus.select import Quota, Table, select
+from pretrial.errors import RequestError
+
+QUOTA = Quota(Fraction(1, 50), 262_144, Fraction(1, 5))
+
+
+def table(name: str, rows: list[tuple[int, int, int]], trained: bool = True) -> Table:
+    """A source of (group, copy, bytes)."""
+    columns = np.array(rows, np.int64).reshape(len(rows), 3)
+    return Table(name, trained, columns[:, 0], columns[:, 1], columns[:, 2])
+
+
+def names(count: int) -> list[str]:
+    return [f"package:{index}" for index in range(count)]
+
+
+ROWS = st.lists(st.tuples(st.integers(0, 11), st.integers(0, 40), st.integers(1, 300_000)), min_size=1, max_size=40)
+
+
+@given(st.lists(st.tuples(ROWS, st.booleans()), min_size=1, max_size=4))
+def test_no_group_and_no_copy_stands_on_both_sides(sources: list[tuple[list[tuple[int, int, int]], bool]]) -> None:
+    tables = [table(str(index), rows, trained) for index, (rows, trained) in enumerate(sources)]
+    chosen = select(tables, names(12), QUOTA)
+    trains: set[int] = set()
+    held: set[int] = set()
+    train_copies: list[int] = []
+    held_copies: set[int] = set()
+    used: list[int] = []
+    for one in tables:
+        mask = chosen.masks[one.name]
+        trains |= set(one.group[mask == TRAIN].tolist())
+        held |= set(one.group[mask == HELD_OUT].tolist())
+        train_copies += one.copy[mask == TRAIN].tolist()
+        # Dropped copies count: the group they stood in was held out.
+        held_copies |= set(one.copy[chosen.held[one.group]].tolist())
+        used += one.copy[mask != DUPLICATE].tolist()
+        if not one.trained:
+            assert set(mask.tolist()) <= {DUPLICATE, HELD_OUT}
+    assert not trains & held
+    assert not set(train_copies) & held_copies
+    assert len(set(train_copies)) == len(train_copies)
+    # Each text is there exactly once.
+    assert sorted(used) == sorted({copy for one in tables for copy in one.copy.tolist()})
+
+
+@given(ROWS, ROWS)
+def test_large_groups_train_and_half_of_a_source_is_never_picked(first: Any, second: Any) -> None:
+    tables = [table("a", first), table("b", second)]
+    chosen = select(tables, names(12), QUOTA)
+    for one in tables:
+        kept = chosen.masks[one.name] != DUPLICATE
+        total = one.bytes[kept].sum()
+        held = one.bytes[kept & chosen.held[one.group]].sum()
+        assert held == chosen.chosen[one.name] <= total // 2
+        if total < 2 * QUOTA.bytes:
+            assert held <= total // 4
+        for group in range(12):
+            if 5 * one.bytes[kept & (one.group == group)].sum() > total:
+                assert not chosen.held[group]
+
+
+@given(st.integers(300, 600), st.integers(10_000, 60_000), st.integers(0, 2**32))
+def test_each_source_gets_two_percent_and_a_quarter_megabyte(count: int, size: int, salt: int) -> None:
+    groups = [f"document:{salt}-{index}" for index in range(2 * count)]
+    first = table("a", [(index, index, size) for index in range(count)])
+    second = table("b", [(index + count // 2, 2 * count + index, size // 2) for index in range(count)])
+    chosen = select([first, second], groups, QUOTA)
+    for one in (first, second):
+        total = int(one.bytes.sum())
+        assert chosen.chosen[one.name] >= max(total // 50, 262_144)
+    # Groups join, so the second source may end over its quota, but the first to be short stops the walk.
+    assert any(
+        chosen.chosen[one.name] - int(one.bytes[0]) < max(one.bytes.sum() / 50, 262_144) for one in (first, second)
+    )
+
+
+def test_groups_are_taken_in_the_order_of_their_hashes() -> None:
+    groups = names(100)
+    one = table("a", [(index, index, 50_000) for index in range(100)])
+    chosen = select([one], groups, QUOTA)
+    order = sorted(range(100), key=lambda index: hashlib.sha256(groups[index].encode()).digest())
+    assert np.flatnonzero(chosen.held).tolist() == sorted(order[:6])
+
+
+def test_a_transfer_domain_keeps_its_copies_and_takes_its_groups() -> None:
+    trained = table(
+        "a", [(0, 0, 100_000), (1, 1, 100_000), (2, 2, 900_000), *((3 + i, 9 + i, 200_000) for i in range(9))]
+    )
+    unseen = table("z", [(0, 7, 10), (20, 1, 100_000)], trained=False)
+    chosen = select([trained, unseen], names(21), QUOTA)
+    assert chosen.masks["z"].tolist() == [HELD_OUT, HELD_OUT]
+    assert chosen.masks["a"][:2].tolist() == [HELD_OUT, DUPLICATE]
+
+
+def test_a_copy_of_a_dropped_document_in_a_held_out_group_does_not_train() -> None:
+    groups = names(100)
+    order = sorted(range(100), key=lambda index: hashlib.sha256(groups[index].encode()).digest())
+    first, last = order[0], order[-1]
+    rows = [(index, index, 50_000) for index in range(100) if index != first]
+    # The copy comes first and is kept; the one in the group held out first is dropped.
+    one = table("a", [(last, 500, 1_000), (first, 500, 1_000), (first, first, 50_000), *rows])
+    chosen = select([one], groups, QUOTA)
+    assert chosen.held[first]
+    assert not chosen.held[last]
+    assert chosen.masks["a"][:3].tolist() == [EXCLUDED, DUPLICATE, HELD_OUT]
+
+
+# -- on real corpora ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def corpora(tmp_path: Path, read: Any) -> Any:
+    """Make corpora of the records given for each source."""
+
+    def make(**sources: list[dict[str, Any]]) -> dict[str, Any]:
+        made = {}
+        for name, records in sources.items():
+            (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, records)))
+            made[f"corpus:{name}"] = read("jsonl", f"{name}.jsonl", group="book").artefact
+        return made
+
+    return make
+
+
+def records(label: str, count: int, size: int = 20_000) -> list[dict[str, Any]]:
+    return [{"text": f"{label} {i} " + "x" * size, "book": f"{label}{i}"} for i in range(count)]
+
+
+def test_a_selection_is_written_counted_and_iterated(tmp_path: Path, step: Any, corpora: Any) -> None:
+    inputs = corpora(prose=records("p", 40), news=[*records("n", 2), {"text": "p  0 " + "x" * 20_000}])
+    config = spec.select_config(["prose", "news"], {"prose"})
+    chosen = step("pretrial.corpus.select:select_documents", tmp_path / "chosen", config=config, inputs=inputs)
+    facts = chosen.facts
+    assert json.loads(chosen.file("sources.json").read_text()) == {"prose": "0.npy", "news": "1.npy"}
+    assert facts["sources"]["news"]["held_out"]["documents"] == 3
+    assert facts["sources"]["prose"]["duplicate"]["documents"] == 1
+    assert facts["sources"]["prose"]["held_out"]["bytes"] >= 262_144
+    mask = iterate.load_mask(chosen, "prose")
+    corpus = inputs["corpus:prose"]
+    parts = {keep: list(iterate.documents(corpus, mask, keep)) for keep in (TRAIN, HELD_OUT)}
+    counts = {keep: sum(batch.num_rows for batch in batches) for keep, batches in parts.items()}
+    assert counts[TRAIN] == facts["sources"]["prose"]["train"]["documents"]
+    assert counts[HELD_OUT] == facts["sources"]["prose"]["held_out"]["documents"]
+    first = parts[TRAIN][0]
+    assert first.schema.names == ["id", "text", "group", "text_sha", "bytes", "meta"]
+    order = [row["id"] for batch in iterate.documents(corpus) for row in batch.to_pylist()]
+    assert [row["id"] for batch in parts[TRAIN] for row in batch.to_pylist()] == [
+        name for name, value in zip(order, mask, strict=True) if value == TRAIN
+    ]
+    with pytest.raises(ValueError, match="shape"):
+        list(iterate.documents(corpus, mask[1:]))
+
+
+def test_what_a_source_selects_has_its_own_hash(tmp_path: Path, step: Any, corpora: Any) -> None:
+    prose, code = records("p", 40), records("c", 40)
+    contents = []
+    for number, inputs in enumerate([corpora(prose=prose, code=code), corpora(prose=prose, code=code[1:])]):
+        chosen = step(
+            "pretrial.corpus.select:select_documents",
+            tmp_path / f"chosen{number}",
+            config=spec.select_config(["prose", "code"], {"prose", "code"}),
+            inputs=inputs,
+        )
+        contents.append(chosen.facts["contents"])
+    assert contents[0]["prose"] == contents[1]["prose"]
+    assert contents[0]["code"] != contents[1]["code"]
+
+
+def test_sources_that_cannot_be_used_are_refused_with_a_way_out(tmp_path: Path, step: Any, corpora: Any) -> None:
+    def fail(trained: set[str], **sources: list[dict[str, Any]]) -> str:
+        with pytest.raises(RequestError) as caught:
+            step(
+                "pretrial.corpus.select:select_documents",
+                tmp_path / "chosen",
+                config=spec.select_config(list(sources), trained),
+                inputs=corpora(**sources),
+            )
+        return str(caught.value)
+
+    books = records("p", 30)
+    assert "group: document" in fail({"a"}, a=books, z=[{"text": f"about {i}", "book": f"p{i}"} for i in range(30)])
+    assert "too large a part" in fail({"a"}, a=records("p", 3))
+    assert "nothing of the source b is left" in fail({"a", "b"}, a=books, b=books)

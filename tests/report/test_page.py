@@ -1,0 +1,323 @@
+"""The page's HTML, the folder, and the terminal's lines."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import html.parser
+import itertools
+import json
+import re
+import subprocess
+import sys
+import unicodedata
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pretrial.report import format as text
+from pretrial.report import page, tables, write
+from pretrial.report.data import ReportData
+from pretrial.report.figures import figures
+from pretrial.report.terminal import comparison_lines
+
+
+class Reader(html.parser.HTMLParser):
+    """Tags, and the text outside of scripts and styles."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.inside = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self.inside = tag
+
+    def handle_endtag(self, tag: str) -> None:
+        self.inside = ""
+
+    def handle_data(self, data: str) -> None:
+        if self.inside not in ("script", "style"):
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return re.sub(r"\s+", " ", " ".join(self.words))
+
+
+def parse(content: str) -> Reader:
+    reader = Reader()
+    reader.feed(content)
+    return reader
+
+
+def render(data: ReportData) -> str:
+    return page.render(data, figures(data), [("results.csv", "every metric")])
+
+
+@pytest.fixture(scope="module")
+def plain(data: ReportData) -> Reader:
+    return parse(render(data))
+
+
+def test_json_in_html_holds_no_character_that_ends_a_script() -> None:
+    value = {"</script><!--&\u2028\u2029": ["<b>", 1.5, None]}
+    made = page.json_in_html(value)
+    assert not set(made) & set("<>&\u2028\u2029")
+    assert json.loads(made) == value
+
+
+@given(st.recursive(st.text() | st.integers() | st.none(), lambda inner: st.lists(inner, max_size=4)))
+def test_json_in_html_reads_back(value: object) -> None:
+    assert json.loads(page.json_in_html(value)) == value
+
+
+def test_hostile_names_make_no_element(data: ReportData, hostile: ReportData) -> None:
+    content = render(hostile)
+    assert "img" not in [tag for tag, _ in parse(content).tags]
+    assert "window.pwned=1</script>" not in content
+    scripts = [attrs for tag, attrs in parse(content).tags if tag == "script"]
+    assert [attrs.get("type") for attrs in scripts] == ["application/json", None, None]
+    assert not [name for _, attrs in parse(content).tags for name in attrs if name.startswith("on")]
+
+
+def test_the_policy_forbids_every_load_and_names_the_scripts(data: ReportData) -> None:
+    content = render(data)
+    (rule,) = [
+        attrs["content"] or ""
+        for _, attrs in parse(content).tags
+        if attrs.get("http-equiv") == "Content-Security-Policy"
+    ]
+    assert "default-src 'none'" in rule
+    assert "connect-src 'none'" in rule
+    assert "unsafe-eval" not in rule
+    assert "'unsafe-inline'" not in rule.split("script-src")[1].split(";")[0]
+    assert rule.count("'sha256-") == 2
+
+
+def test_the_page_names_no_other_place(plain: Reader) -> None:
+    for tag, attrs in plain.tags:
+        for name in ("src", "href", "action", "data"):
+            link = attrs.get(name) or ""
+            assert not link.startswith(("http", "//", "file", "/")), (tag, link)
+
+
+def test_verdicts_come_before_the_comparison_in_plain_words(plain: Reader) -> None:
+    words = plain.text
+    assert words.index("supported") < words.index("Comparison with text→text") < words.index("Ledger")
+    assert "0.290 bits per byte less than text→text, which is better" in words
+    assert "95% interval: between 0.259 and 0.321 less" in words
+    assert "from 0.010 less to 0.034 more, zero included" in words
+    assert "exploratory: not registered before the results" in words
+
+
+def test_an_undecided_estimate_is_not_called_worse(data: ReportData) -> None:
+    shown = page.card(data, data.claims[1])
+    assert shown.headline == "0.012 bits per byte more than text→text"
+
+
+def test_small_models_are_a_method_check_whatever_the_data_says(data: ReportData, plain: Reader) -> None:
+    assert data.banners == []
+    assert "not evidence about larger models" in plain.text
+    large = dataclasses.replace(data, model={**data.model, "parameters": 15_000_000})
+    assert large.notices == []
+
+
+def test_category_means_come_before_tasks(data: ReportData) -> None:
+    groups = page.comparison_groups(data)
+    assert [group["overall"] for group in groups] == [True, True, False, False, False, False]
+    assert [group["category"] for group in groups[:2]] == ["transfer", "held-out"]
+
+
+def test_a_claim_row_stands_for_its_exploratory_twin(data: ReportData) -> None:
+    claimed = next(row for row in data.comparisons if row["claim"])
+    twin = {**claimed, "claim": None, "claim_verdict": None}
+    doubled = dataclasses.replace(data, comparisons=[twin, *data.comparisons])
+    assert doubled.final_comparisons() == data.final_comparisons()
+
+
+def test_headings_descend_by_one(plain: Reader) -> None:
+    levels = [int(tag[1]) for tag, _ in plain.tags if re.fullmatch(r"h[1-6]", tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
+    assert dict(plain.tags)["html"].get("lang") == "en"
+
+
+def test_every_chart_has_words(plain: Reader) -> None:
+    charts = [attrs for _, attrs in plain.tags if "data-chart" in attrs]
+    assert len(charts) == 14
+    assert all(len(attrs["aria-label"] or "") > 20 for attrs in charts)
+
+
+def test_one_seed_without_claims_or_intervals_still_makes_a_page(data: ReportData) -> None:
+    rows = [
+        {**row, "low": None, "high": None, "se": None, "mde": None, "p": None, "p_adjusted": None, "claim": None}
+        for row in data.comparisons
+    ]
+    few = dataclasses.replace(
+        data,
+        claims=[],
+        comparisons=rows,
+        seeds=[1],
+        cost=None,
+        training=[],
+        evaluation=[],
+        funnel=[],
+        anchors=[],
+        registration=[],
+    )
+    assert "everything below is exploratory" in parse(render(few)).text
+
+
+def test_data_survives_json(data: ReportData) -> None:
+    again = ReportData.from_json(json.loads(json.dumps(data.to_json(), allow_nan=False)))
+    assert again == data
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_a_report_is_the_same_bytes_twice_and_links_only_what_is_there(
+    report: Path, data: ReportData, items: dict[str, list[Any]], tmp_path: Path
+) -> None:
+    write.write_report(tmp_path / "report", data, items)
+    assert digests(report) == digests(tmp_path / "report")
+    links = [attrs.get("href") or "" for tag, attrs in parse((report / "index.html").read_text()).tags if tag == "a"]
+    files = {link for link in links if not link.startswith("#")}
+    assert {"results.csv", "comparisons.csv", "ledger.csv", "items.parquet", "figures/effects.svg"} <= files
+    assert files <= set(digests(report))
+    assert (report / "index.html").stat().st_size < 2_000_000
+
+
+def test_a_report_that_fails_leaves_the_old_one(data: ReportData, tmp_path: Path) -> None:
+    out = tmp_path / "report"
+    out.mkdir()
+    (out / "index.html").write_text("old")
+    with pytest.raises(ValueError, match="does not fit"):
+        write.write_report(out, dataclasses.replace(data, results=[{"variant": "x"}]))
+    assert (out / "index.html").read_text() == "old"
+
+
+def test_what_a_killed_writer_left_is_cleared(data: ReportData, tmp_path: Path) -> None:
+    for rest in (".report.new", ".report.old"):
+        (tmp_path / rest).mkdir()
+        (tmp_path / rest / "half").write_text("half")
+    bare = dataclasses.replace(data, comparisons=[], ledger=[], training=[], evaluation=[], funnel=[])
+    write.write_report(tmp_path / "report", bare)
+    assert [path.name for path in tmp_path.iterdir()] == ["report"]
+    assert not (tmp_path / "report" / "half").exists()
+
+
+def test_no_table_but_cost_holds_a_timing(report: Path) -> None:
+    for path in report.rglob("*.csv"):
+        if path.name != "cost.csv":
+            assert "seconds" not in path.read_text().splitlines()[0], path
+
+
+def test_terminal_lines_fit_and_say_the_words(data: ReportData, hostile: ReportData) -> None:
+    lines = comparison_lines(data, 80)
+    assert max(map(len, lines)) <= 80
+    assert lines[0].startswith("Method check")
+    assert "                 balanced→text      +0.012 [−0.010, +0.034]  undecided *" in lines
+    assert any("What it does not show" in line for line in lines)
+    for width in (40, 57, 80, 200):
+        narrow = comparison_lines(hostile, width)
+        assert max(map(len, narrow)) <= width
+        assert not [c for line in narrow for c in line if unicodedata.category(c) in ("Cc", "Zl", "Zp")]
+
+
+def test_terminal_takes_control_characters_out_of_names(data: ReportData) -> None:
+    rows = [{**row, "task": "\x1b[2J\x1b[1;1H" + row["task"]} for row in data.comparisons]
+    assert "\x1b" not in "".join(comparison_lines(dataclasses.replace(data, comparisons=rows)))
+
+
+@pytest.mark.parametrize(
+    ("made", "shown"),
+    [
+        (text.difference(0.0371, "bits per byte"), "+0.037"),
+        (text.difference(-0.0371, "bits per byte"), "−0.037"),
+        (text.difference(-0.0001, "bits per byte"), "0.000"),
+        (text.difference(0.0123, "share"), "+1.2"),
+        (text.interval(-0.001, 0.0152, "bits per byte"), "[−0.0010, +0.0152]"),
+        (text.interval(None, 0.1, "share"), "–"),
+        (text.value(0.3125, "share"), "31.2%"),
+        (text.short(300_288), "300K"),
+        (text.short(3_150_336), "3.15M"),
+        (text.size(1_500_000), "1.5 MB"),
+        (text.duration(7500), "2 h 05 min"),
+        (text.duration(59.6), "1 min 00 s"),
+        (text.exponent(2.31e13), "2.3 × 10¹³"),
+        (text.probability(0.0004), "< 0.001"),
+        (text.listing(["a", "b", "c"]), "a, b and c"),
+    ],
+)
+def test_numbers_as_people_read_them(made: str, shown: str) -> None:
+    assert made == shown
+
+
+def test_the_spec_is_light() -> None:
+    code = "import sys, pretrial.report.spec; print([m for m in ('torch', 'pyarrow', 'altair') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_small_tables_are_all_written(report: Path, data: ReportData) -> None:
+    for name, (columns, rows, _) in tables.small_tables(data).items():
+        lines = (report / "tables" / f"{name}.csv").read_text(encoding="utf-8").splitlines()
+        assert lines[0] == ",".join(columns)
+        assert len(lines) == 1 + len(rows)
+
+
+def test_shares_are_in_per_cent_and_points_and_more_is_better(data: ReportData) -> None:
+    accuracy = {
+        **data.comparisons[0],
+        "category": "benchmark",
+        "task": "piqa",
+        "metric": "acc",
+        "higher_is_better": True,
+        "base_value": 0.512,
+        "value": 0.5,
+        "absolute": -0.012,
+        "low": -0.021,
+        "high": -0.003,
+        "mde": 0.01,
+        "delta": 0.005,
+        "relative": None,
+        "verdict": "worse",
+    }
+    points = [
+        {**point, "category": "benchmark", "task": "piqa", "metric": "acc", "value": point["value"] / 5}
+        for point in data.evaluation
+        if point["task"] == "prose"
+    ]
+    definition = {
+        "metric": "acc",
+        "version": 1,
+        "unit": "share",
+        "higher_is_better": True,
+        "sentence": "Share of items whose likeliest choice is right.",
+    }
+    document = data.to_json()
+    document["comparisons"].append(accuracy)
+    document["evaluation"] += points
+    document["definitions"].append(definition)
+    more = ReportData.from_json(document)
+    (group,) = [group for group in page.comparison_groups(more) if group["category"] == "benchmark"]
+    (row,) = group["rows"]
+    assert (group["base"], row["value"], row["difference"]) == ("51.2%", "50.0%", "−1.2")
+    assert (row["interval"], row["relative"], row["mde"]) == ("[−2.1, −0.3]", "–", "1.0")
+    words = parse(render(more)).text
+    assert "acc, higher is better" in words
+    panels = {panel.title: panel for figure in figures(more) for panel in figure.panels}
+    assert "piqa: −1.2 [−2.1, −0.3], worse" in panels["benchmark"].label
