@@ -24,7 +24,7 @@ def columns_of(
     stage: str = "2",
 ) -> dict[str, list[Any]]:
     """Columns of items.parquet from arms[variant][seed][task] = value of each item."""
-    names = "variant seed stage tokens category task metric item cluster value weight checkpoint".split()
+    names = ["variant", "seed", "stage", "tokens", "category", "task", "metric", "item", "cluster", "value", "weight", "checkpoint"]
     columns: dict[str, list[Any]] = {name: [] for name in names}
     for variant, seeds in arms.items():
         for seed, tasks in seeds.items():

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from pretrial.analysis.sample import Sample, TaskSums, from_sums
-from pretrial.analysis.variance import components, contributions, half_width, tail, uncertainty
+from pretrial.analysis.variance import components, contributions, guarded_half_width, half_width, tail, uncertainty
 
 
 def sums(difference: np.ndarray, base: np.ndarray, weight: np.ndarray, first: int = 0) -> TaskSums:
@@ -70,7 +70,7 @@ def test_only_seed_variance_is_the_paired_t_test_over_seeds() -> None:
     found = one_task(difference).contrast(1.0)
     reference = stats.ttest_rel(new, base)
     assert 2 * min(found.p_positive, 1 - found.p_positive) == pytest.approx(reference.pvalue, rel=1e-9)
-    half = found.value - found.bound(0.975)
+    half = found.half
     assert (found.value - half, found.value + half) == pytest.approx(tuple(reference.confidence_interval()), rel=1e-9)
 
 
@@ -177,8 +177,7 @@ def test_fiellers_interval_holds_zero_exactly_when_the_difference_does(seed: int
         plain = data.contrast(1.0)
         between = data.ratio(0.0, plain)
         assert between is not None
-        half = plain.value - plain.bound(0.975)
-        assert (between[0] <= 0 <= between[1]) == (abs(plain.value) <= half)
+        assert (between[0] <= 0 <= between[1]) == (abs(plain.value) <= plain.half)
         assert between[0] <= plain.value / data.base_score <= between[1]
 
 
@@ -188,9 +187,10 @@ def test_fiellers_bound_passes_a_margin_exactly_when_the_contrast_does() -> None
         d = rng.normal(0.06, 0.02, (3, 1)) + rng.normal(0, 0.05, (3, 12))
         data = one_task(d, base=rng.normal(2, 0.2, (3, 12)))
         contrast = data.contrast(1.0, -0.02)
-        between = data.ratio(0.0, contrast)
-        assert between is not None
-        assert (between[0] > 0.02) == (contrast.p_positive < 0.025)
+        for alpha in (0.025, 0.005):
+            between = data.ratio_bounds(0.0, contrast.guarded_weights(alpha))
+            assert between is not None
+            assert (between[0] > 0.02) == (contrast.p_guarded < alpha) == (contrast.guarded_bound(alpha) > 0)
 
 
 def test_a_base_of_no_certain_size_has_no_ratio() -> None:
@@ -223,6 +223,39 @@ def test_symmetries(d: np.ndarray, scale: float, order: int) -> None:
     assert (shuffled.value, shuffled.se, shuffled.df) == pytest.approx((plain.value, plain.se, plain.df))
 
 
+@settings(max_examples=40)
+@given(matrices, st.floats(-3, 3))
+def test_the_guarded_p_is_dual_to_its_bound_and_never_below_the_intervals(d: np.ndarray, shift: float) -> None:
+    found = one_task(d + shift).contrast(1.0)
+    p = found.p_guarded
+    assert found.moved(-found.value).p_guarded == pytest.approx(1 - p, abs=1e-9)
+    if 1e-50 < p < 0.5:
+        assert found.guarded_bound(p) == pytest.approx(0, abs=1e-7 * abs(found.value))
+        assert found.guarded_bound(p / 2) < 0 < found.guarded_bound(min(2 * p, 0.5))
+
+
+def test_the_guarded_p_is_the_t_test_where_one_source_of_noise_is_left() -> None:
+    rng = np.random.default_rng(13)
+    base, new = rng.normal(2, 0.1, 5), rng.normal(2.1, 0.1, 5)
+    found = one_task(np.repeat((new - base)[:, None], 25, axis=1)).contrast(1.0)
+    reference = stats.ttest_rel(new, base, alternative="greater")
+    assert found.p_guarded == pytest.approx(reference.pvalue, rel=1e-6)
+    one_cluster = one_task((new - base)[:, None]).contrast(1.0)
+    assert one_cluster.p_guarded == pytest.approx(reference.pvalue, rel=1e-6)
+
+
+def test_the_guarded_half_width_of_several_strata_by_hand() -> None:
+    rng = np.random.default_rng(14)
+    strata = [contributions(rng.standard_normal((4, g)) + rng.standard_normal(g), np.ones(g)) for g in (3, 9)]
+    parts = components(strata)
+    t = {df: stats.t.isf(0.01, df) ** 2 for df in (3, 2, 8, 30)}
+    item = t[2] * parts.item[0] + t[8] * parts.item[1]
+    twice = t[2] * parts.residual[0] + t[8] * parts.residual[1]
+    left = parts.residual.sum()
+    expected = max(t[3] * parts.seed + max(item - twice, 0), item + t[3] * max(parts.seed - left, 0), t[30] * left)
+    assert float(guarded_half_width(parts, 0.01)) == pytest.approx(np.sqrt(expected), rel=1e-9)
+
+
 def test_leading_axes_are_repetitions() -> None:
     d = np.random.default_rng(12).standard_normal((7, 3, 10))
     weight = np.ones(10)
@@ -230,7 +263,7 @@ def test_leading_axes_are_repetitions() -> None:
     single = [one_task(x).contrast(1.0) for x in d]
     np.testing.assert_allclose(sure.se, [e.se for e in single])
     np.testing.assert_allclose(sure.df, [e.df for e in single])
-    np.testing.assert_allclose(half_width(sure), [e.value - e.bound(0.975) for e in single])
+    np.testing.assert_allclose(half_width(sure), [e.half for e in single])
     np.testing.assert_allclose(tail(d.mean((1, 2)), sure), [e.p_positive for e in single])
 
 

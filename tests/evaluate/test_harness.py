@@ -31,7 +31,7 @@ ROWS: dict[str, list[dict[str, Any]]] = {
         for i in range(9)
     ],
     "arc_easy": [
-        {"query": f"Question: Which is {i}?", "choices": ["stone", "rain", f"number {i}", "sand"][: 3 + i % 2], "gold": 2}
+        {"query": f"Question: Which is {i}?", "choices": ["stone", "rain", f"no {i}", "sand"][: 3 + i % 2], "gold": 2}
         for i in range(9)
     ],
     "lambada": [

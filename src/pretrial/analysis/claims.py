@@ -3,8 +3,7 @@
 Let the gain be variant − against, turned so that positive is better, and m the margin in raw units. A claim
 holds when
 
-    beats      gain − m > 0            not-worse  gain + m > 0            equals  gain + m > 0 and m − gain
-    > 0
+    beats: gain − m > 0      not-worse: gain + m > 0      equals: gain + m > 0 and m − gain > 0
 
 A margin in per cent of the baseline makes m = share × (baseline − chance), so each line is a *linear
 contrast* of the two scores and is tested as such: exact, without dividing by an estimate. Each contrast has
@@ -24,7 +23,7 @@ what the claim says it holds: undecided.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from pretrial.analysis.companions import PERMUTATION_FROM, bootstrap, sign_flip
 from pretrial.analysis.data import Design, ItemTable, RegisteredClaim
@@ -151,7 +150,7 @@ def _contrast(data: Sample, claim: Claim, sign: float, offset: float, gain: floa
     if claim.margin.kind == "relative":
         return data.contrast(gain * sign, margin * claim.margin.value, offset)
     plain = data.contrast(gain * sign)
-    return replace(plain, value=plain.value + margin * claim.margin.delta(0.0))
+    return plain.moved(plain.value + margin * claim.margin.delta(0.0))
 
 
 def _test(case: Case) -> Test:
@@ -163,18 +162,18 @@ def _test(case: Case) -> Test:
     if claim.kind == "equals":
         above = _contrast(data, claim, sign, offset, 1.0, 1.0)
         below = _contrast(data, claim, sign, offset, -1.0, 1.0)
-        p = max(above.p_positive, below.p_positive)
+        p = max(above.p_guarded, below.p_guarded)
         # |gain| > m: at the null's edge the estimate may be this far out on its own side or on the other.
-        over, under = (replace(e, value=-e.value) for e in (below, above))
+        over, under = below.moved(-below.value), above.moved(-above.value)
         outer, inner = (over, under) if over.value >= under.value else (under, over)
-        reach = abs(outer.value) + 2.0 * abs(_width(finding, claim))
-        opposite = min(1.0, outer.p_positive + replace(inner, value=reach).p_positive)
-        if outer.value <= 0:
-            opposite = 1.0
+        opposite = 1.0
+        if outer.value > 0:
+            reach = outer.value + 2.0 * _width(finding, claim)
+            opposite = min(1.0, outer.p_guarded + inner.moved(reach).p_guarded)
         return Test(p, opposite, ((1.0, above), (-1.0, below)))
     margin = -1.0 if claim.kind == "beats" else 1.0
     positive = _contrast(data, claim, sign, offset, 1.0, margin)
-    return Test(positive.p_positive, replace(positive, value=-positive.value).p_positive, ((1.0, positive),))
+    return Test(positive.p_guarded, positive.moved(-positive.value).p_guarded, ((1.0, positive),))
 
 
 def _width(finding: Finding, claim: Claim) -> float:
@@ -183,7 +182,7 @@ def _width(finding: Finding, claim: Claim) -> float:
     return claim.margin.delta((base if base is not None else 0.0) + finding.offset)
 
 
-def _bound(case: Case, test: Test, level: float) -> float:
+def _bound(case: Case, test: Test, level: float) -> float | None:
     """The gain's one-sided bound (see `ClaimResult`) in the margin's unit, at confidence 1 − level."""
     finding, claim = case.finding, case.claim
     if finding is None or finding.sample is None:
@@ -193,14 +192,14 @@ def _bound(case: Case, test: Test, level: float) -> float:
     bounds = []
     for side, contrast in test.sides:
         if claim.margin.kind == "relative" and claim.margin.value:
-            between = data.ratio(finding.offset, contrast, 1.0 - 2.0 * level)
+            between = data.ratio_bounds(finding.offset, contrast.guarded_weights(level))
             if between is None:
-                return float("nan")
+                return None
             low, high = sorted(turned * end for end in between)
             bounds.append(low if side > 0 else high)
         else:
             plain = data.contrast(turned * side)
-            bounds.append(side * plain.bound(1.0 - level))
+            bounds.append(side * plain.guarded_bound(level))
     return max(bounds, key=abs) if claim.kind == "equals" else bounds[0]
 
 
@@ -279,14 +278,16 @@ def _flips(case: Case, data: Sample) -> float:
     return max(found)
 
 
-def _reason(case: Case, verdict: str, bound: float, level: float, design: Design) -> str:
+def _reason(case: Case, verdict: str, bound: float | None, level: float, design: Design) -> str:
     finding, claim = case.finding, case.claim
     if finding is None:
         return case.obstacle
     unit = design.metrics[finding.place.metric].unit
     relative = claim.margin.kind == "relative" and bool(claim.margin.value)
 
-    def shown(gain: float) -> str:
+    def shown(gain: float | None) -> str:
+        if gain is None:
+            return "no bound"
         return percent(gain, signed=True) if relative else amount(gain, unit, signed=True)
 
     threshold = claim.margin.value if relative else claim.margin.delta(0.0)

@@ -9,7 +9,9 @@ Verdict of a row: better or worse when the adjusted two-sided p is at most 5% (s
 zero); equivalent when the 95% interval lies within ±δ; else undecided, and always so with one seed. The
 adjustment is Benjamini and Hochberg's over the exploratory rows of one family. Families: all final
 comparisons of the study; and, for points before the end, all comparisons at the same token count. Rows of
-registered claims leave them and form a family of Holm's.
+registered claims leave them and form a family of Holm's. `p` agrees with the interval; `p_adjusted` is made
+of guarded p-values (`variance`), which keep their rate far out in the tail, so it can exceed `p` in a
+family of one.
 """
 
 from __future__ import annotations
@@ -224,7 +226,7 @@ def _measured(row: Comparison, data: Sample, chance: float | None, margin: Margi
         between = data.ratio(offset, plain)
         if between is not None:
             relative, (low, high) = plain.value / base.value, between
-    half = (plain.value - plain.bound(0.5 + 0.5 * LEVEL)) if plain.known else None
+    half = plain.half if plain.known else None
     several = len(data.seeds) > 1
     delta = None
     if margin is not None and (margin.kind != "relative" or ratio_exists):
@@ -242,7 +244,7 @@ def _measured(row: Comparison, data: Sample, chance: float | None, margin: Margi
         relative=relative,
         relative_low=low,
         relative_high=high,
-        p=two_sided(plain) if tested else None,
+        p=two_sided(plain.p_positive) if tested else None,
         mde=smallest_detectable(plain.se, plain.df) if tested else None,
         delta=delta,
         n_items=data.n_items,
@@ -252,9 +254,9 @@ def _measured(row: Comparison, data: Sample, chance: float | None, margin: Margi
     )
 
 
-def two_sided(estimate: Estimate) -> float:
-    """Two-sided p of "no difference"."""
-    return min(1.0, 2.0 * replace(estimate, value=abs(estimate.value)).p_positive)
+def two_sided(one_sided: float) -> float:
+    """Two-sided p of "no difference" from the one-sided p."""
+    return min(1.0, 2.0 * min(one_sided, 1.0 - one_sided))
 
 
 def settle(findings: Sequence[Finding], design: Design, claimed: Mapping[Place, Sequence[str]]) -> list[Comparison]:
@@ -268,13 +270,23 @@ def settle(findings: Sequence[Finding], design: Design, claimed: Mapping[Place, 
         families.setdefault(family, []).append(k)
     adjusted: dict[int, float] = {}
     for family, members in families.items():
-        p = [value for k in members if (value := findings[k].row.p) is not None]
+        p = [guarded_p(findings[k]) for k in members]
         method = holm if family == "claims" else benjamini_hochberg
         adjusted.update(zip(members, method(p), strict=True))
     return [
         _verdict(finding, adjusted.get(k), design.margins.get(finding.place.metric), finding.place in claimed)
         for k, finding in enumerate(findings)
     ]
+
+
+def guarded_p(finding: Finding) -> float:
+    """Two-sided p that keeps its rate far out in the tail, where corrections for many comparisons work.
+
+    Never below the row's own p.
+    """
+    if finding.sample is None or finding.row.p is None:
+        raise ValueError("a comparison without a test has no p")
+    return max(finding.row.p, two_sided(finding.sample.contrast(1.0).p_guarded))
 
 
 def _verdict(finding: Finding, p_adjusted: float | None, margin: Margin | None, registered: bool) -> Comparison:

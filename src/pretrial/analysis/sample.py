@@ -16,8 +16,21 @@ import numpy as np
 import numpy.typing as npt
 
 from pretrial.analysis.data import Cell, CellKey, Codes, ItemTable
-from pretrial.analysis.distributions import LEVEL, Array, t_quantile
-from pretrial.analysis.variance import Components, Uncertainty, components, contributions, tail, uncertainty
+from pretrial.analysis.distributions import Array
+from pretrial.analysis.variance import (
+    Components,
+    Uncertainty,
+    Weights,
+    components,
+    contributions,
+    guarded_half_width,
+    guarded_tail,
+    guarded_weights,
+    half_width,
+    interval_weights,
+    tail,
+    uncertainty,
+)
 
 
 @dataclass(frozen=True)
@@ -32,30 +45,59 @@ class TaskSums:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A scalar estimate, its standard error and degrees of freedom (not a number where there are none)."""
+    """A scalar estimate with its components and their standard error (not a number where there is none)."""
 
     value: float
-    se: float
-    df: float
-    floored: bool
+    parts: Components
+    sure: Uncertainty
+
+    @property
+    def se(self) -> float:
+        """Standard error."""
+        return float(self.sure.se)
+
+    @property
+    def df(self) -> float:
+        """Degrees of freedom of the interval."""
+        return float(self.sure.df)
+
+    @property
+    def floored(self) -> bool:
+        """Whether the residual floor set the standard error."""
+        return bool(self.sure.floored)
 
     @property
     def known(self) -> bool:
         """Whether there is a standard error at all."""
         return not math.isnan(self.se)
 
-    def bound(self, level: float) -> float:
-        """One-sided lower bound at confidence `level`."""
-        return self.value - float(t_quantile(level, self.df)) * self.se
+    @property
+    def half(self) -> float:
+        """Half of the 95% interval."""
+        return float(half_width(self.sure))
 
     @property
     def p_positive(self) -> float:
-        """One-sided p of "the true value is at most zero"."""
-        return float(tail(self.value, self._sure))
+        """One-sided p of "the true value is at most zero", agreeing with the interval."""
+        return float(tail(self.value, self.sure))
 
     @property
-    def _sure(self) -> Uncertainty:
-        return Uncertainty(np.asarray(self.se), np.asarray(self.df), np.asarray(self.floored))
+    def p_guarded(self) -> float:
+        """The same, at its rate at every level: for adjustment and claims. Needs two seeds."""
+        return guarded_tail(self.value, self.parts)
+
+    def guarded_bound(self, alpha: float) -> float:
+        """One-sided lower bound at level `alpha`, dual to `p_guarded`."""
+        return self.value - float(guarded_half_width(self.parts, alpha))
+
+    def guarded_weights(self, alpha: float) -> Weights:
+        """The branch that sets `guarded_bound`."""
+        every = guarded_weights(self.parts.seeds, self.parts.clusters, alpha)
+        return max(every, key=lambda w: float(w.square(self.parts)))
+
+    def moved(self, value: float) -> Estimate:
+        """Another value with the same uncertainty: a shift by a known number."""
+        return Estimate(value, self.parts, self.sure)
 
 
 @dataclass(frozen=True)
@@ -83,8 +125,8 @@ class Sample:
         """
         value = difference * (self.variant_score - self.base_score) + base * (self.base_score + offset)
         strata = [difference * d + base * b for d, b in zip(self.difference, self.base, strict=True)]
-        sure = uncertainty(components(strata))
-        return Estimate(float(value), float(sure.se), float(sure.df), bool(sure.floored))
+        parts = components(strata)
+        return Estimate(float(value), parts, uncertainty(parts))
 
     def seed_scores(self, difference: float, base: float = 0.0, offset: float = 0.0) -> Array:
         """The contrast seed by seed [S]; its mean is the estimate."""
@@ -92,35 +134,35 @@ class Sample:
         parts = [difference * d + base * b for d, b in zip(self.difference, self.base, strict=True)]
         return np.asarray(mean + np.sum([u.sum(-1) for u in parts], axis=0))
 
-    def ratio(self, offset: float, like: Estimate, level: float = LEVEL) -> tuple[float, float] | None:
-        """Fieller's two-sided interval of (variant − base) / (base score + offset); None where unbounded.
+    def ratio(self, offset: float, plain: Estimate) -> tuple[float, float] | None:
+        """Fieller's 95% interval of (variant − base) / (base score + offset); None where unbounded.
 
-        Degrees of freedom and the branch of the floor are those of `like`: with the plain difference, zero
-        lies in this interval exactly when it lies in the difference's; with the contrast at a margin, that
-        margin does exactly when the contrast's test says so (Fieller, JRSS B 16, 1954).
+        `plain` is the difference's estimate: zero lies in this interval exactly when it lies in the
+        difference's (Fieller, JRSS B 16, 1954).
+        """
+        found = self.ratio_bounds(offset, interval_weights(plain.sure, plain.parts))
+        if found is None:  # a difference of components need not be positive definite, the residual is
+            floor = Uncertainty(plain.sure.se, plain.sure.df, np.asarray(True))
+            found = self.ratio_bounds(offset, interval_weights(floor, plain.parts))
+        return found
+
+    def ratio_bounds(self, offset: float, weights: Weights) -> tuple[float, float] | None:
+        """Where (difference − ρ·base)² equals the contrast's squared half width, as ρ; None where it never does.
+
+        With the weights that a contrast at some margin ρ takes, that ρ lies between the bounds exactly when
+        the contrast's bound does not pass it.
         """
         d, b = self.variant_score - self.base_score, self.base_score + offset
-        dd, db, bb = self._form(like.floored)
-        if dd * b * b - 2 * db * d * b + bb * d * d < 0:  # a difference of components need not be positive definite
-            dd, db, bb = self._form(True)
-        square = float(t_quantile(0.5 + 0.5 * level, like.df)) ** 2
-        lead = b * b - square * bb
-        if lead <= 0:
+        dd = float(weights.square(components(self.difference)))
+        bb = float(weights.square(components(self.base)))
+        both = components([x + y for x, y in zip(self.difference, self.base, strict=True)])
+        db = (float(weights.square(both)) - dd - bb) / 2
+        lead = b * b - bb
+        inside = (d * b - db) ** 2 - lead * (d * d - dd)
+        if lead <= 0 or inside < 0:
             return None
-        middle = d * b - square * db
-        root = math.sqrt(max(middle * middle - lead * (d * d - square * dd), 0.0))
-        return (middle - root) / lead, (middle + root) / lead
-
-    def _form(self, floored: bool) -> tuple[float, float, float]:
-        """Squared standard errors as a quadratic form: of the difference, of both crossed, of the base."""
-
-        def square(parts: Components) -> float:
-            return float(parts.residual.sum(-1) if floored else parts.total)
-
-        dd = square(components(self.difference))
-        bb = square(components(self.base))
-        both = square(components([d + b for d, b in zip(self.difference, self.base, strict=True)]))
-        return dd, (both - dd - bb) / 2, bb
+        root = math.sqrt(inside)
+        return (d * b - db - root) / lead, (d * b - db + root) / lead
 
 
 def sample(

@@ -21,12 +21,18 @@ Degrees of freedom: Satterthwaite's
 
     N² / (A'²/(S−1) + ΣB'²/(G−1) + ΣC²/((S−1)(G−1))),   N = max(A' + ΣB' − ΣC, ΣC)
 
-with A' = A·(1 + 2/(S−1)) and B' = B·(1 + 2/(G−1)), at least the smallest of S − 1 and every G − 1 (the formula's
-own bound when nothing is subtracted), and exactly 1 for two seeds. The plain formula falls short of 93% coverage
-with three seeds for two reasons, both measured (docs/decisions.md, section 9). At the floor it takes the
-residual's (S−1)(G−1) degrees of freedom, so a seed variance that came out small by luck narrows the interval twice:
-keeping the formula, with the floor as its numerator, is continuous there. And a component estimated from few
-seeds has E[Â²] = A²·(1 + 2/(S−1)): the weight of a small estimate is raised by that factor.
+with A' = A·(1 + 2/(S−1)) and B' = B·(1 + 2/(G−1)), at least the smallest of S − 1 and every G − 1 (the
+formula's own bound when nothing is subtracted), and exactly 1 for two seeds. The plain formula falls short
+of 93% coverage with three seeds for two reasons, both measured (docs/decisions.md, section 9). At the floor
+it takes the residual's (S−1)(G−1) degrees of freedom, so a seed variance that came out small by luck
+narrows the interval twice: keeping the formula, with the floor as its numerator, is continuous there. And a
+component estimated from few seeds has E[Â²] = A²·(1 + 2/(S−1)): the weight of a small estimate is raised by
+that factor.
+
+Satterthwaite's approximation is good near 95% and poor far out in the tail: with three seeds it errs up to
+2.4 times too often at 1%, and corrections for many comparisons work there. So adjusted p-values and claims
+use a *guarded* bound that keeps its level everywhere (`guarded_weights`); it is never used for the printed
+intervals.
 
 Arrays may have leading axes (repetitions of a simulation): the last two are always seeds × clusters. Does
 not do: unbalanced crossings. Who calls it has kept the items that all seeds of both arms share.
@@ -148,14 +154,118 @@ def half_width(sure: Uncertainty, level: float = LEVEL) -> Array:
 
 
 def tail(estimate: Array | float, sure: Uncertainty) -> Array:
-    """One-sided p of "the true value is at most zero": P(T > estimate / SE).
+    """One-sided p of "the true value is at most zero" by Satterthwaite's t: P(T > estimate / SE).
 
-    Without variation (SE zero) the estimate decides alone: 0 above zero, 1 at or below it.
+    Agrees with the interval. Without variation (SE zero) the estimate decides alone: 0 above zero, else 1.
     """
     value = np.asarray(estimate, dtype=np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.where(sure.se > 0, value / sure.se, np.where(value > 0, np.inf, -np.inf))
     return t_sf(np.where(np.isnan(sure.se), np.nan, ratio), np.where(np.isnan(sure.df), 1.0, sure.df))
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A squared half width as a combination of components: seed·A + Σ item·B + Σ residual·C."""
+
+    seed: float
+    item: Array
+    residual: Array
+
+    def square(self, parts: Components) -> Array:
+        """The combination's value; may be negative."""
+        return np.asarray(
+            self.seed * parts.seed + (self.item * parts.item).sum(-1) + (self.residual * parts.residual).sum(-1)
+        )
+
+
+def interval_weights(sure: Uncertainty, parts: Components, level: float = LEVEL) -> Weights:
+    """The scalar interval's squared half width as weights, in the branch of the floor that `sure` is in."""
+    square = float(t_quantile(0.5 + 0.5 * level, float(sure.df))) ** 2
+    ones = np.ones(len(parts.clusters))
+    if sure.floored:
+        return Weights(0.0, 0.0 * ones, square * ones)
+    return Weights(square, square * ones, -square * ones)
+
+
+def guarded_weights(seeds: int, clusters: Sequence[int], alpha: float) -> list[Weights]:
+    """Squared half widths of which the largest is the guarded one at one-sided level `alpha`.
+
+    Banerjee's bound (Sankhyā 22, 1960) gives each component the t of its own degrees of freedom, t²_A·A +
+    Σt²_B·B, and errs at most at `alpha` at *every* level and for all true variances. What is counted twice
+    is taken off at the smaller t² of the two, never below either part alone, nor below the residual floor.
+    Two seeds take one degree of freedom throughout, as their interval does.
+    """
+    widths = np.array([g - 1 for g in clusters], dtype=np.float64)
+    known = widths > 0
+    zero = np.zeros(len(widths))
+    seed_df = float(seeds - 1)
+    degrees = [seed_df, *widths[known], *([seed_df * widths.sum()] if known.any() else [])]
+    if seeds == 2:
+        degrees = [1.0] * len(degrees)
+    squares = np.square(t_quantile(1.0 - alpha, np.array(degrees)))
+    a = float(squares[0])
+    if not known.any():
+        return [Weights(a, zero, zero)]
+    b = zero.copy()
+    b[known] = squares[1:-1]
+    ones = known.astype(np.float64)
+    return [
+        Weights(a, zero, zero),
+        Weights(a, b, -b),
+        Weights(0.0, b, zero),
+        Weights(a, b, -a * ones),
+        Weights(0.0, zero, float(squares[-1]) * ones),
+    ]
+
+
+def guarded_half_width(parts: Components, alpha: float) -> Array:
+    """The guarded half width at one-sided level `alpha`, for at least two seeds (see `guarded_weights`)."""
+    squares = [w.square(parts) for w in guarded_weights(parts.seeds, parts.clusters, alpha)]
+    return np.asarray(np.sqrt(np.maximum(np.max(squares, axis=0), 0.0)))
+
+
+def guarded_tail(estimate: float, parts: Components) -> float:
+    """One-sided p of "the true value is at most zero": the level at which the guarded bound is zero.
+
+    Scalar. Not below 1e-60; without variation the estimate decides alone.
+    """
+    size = abs(estimate)
+    if size == 0.0 or float(guarded_half_width(parts, 0.025)) == 0.0:
+        return 0.0 if estimate > 0 else 1.0
+    low, high = -60.0 * np.log(10.0), np.log(0.5)  # of log p
+    excess = [_excess(size, parts, low), -np.inf]
+    if excess[0] <= 0:
+        return _turned(float(np.exp(low)), estimate)
+    # Bisection until both ends are finite, then regula falsi with the Illinois step.
+    f_low, f_high = excess[0], -np.inf
+    kept = 0
+    for _ in range(200):
+        if np.isinf(f_high):
+            middle = 0.5 * (max(low, high - 8.0) + high)
+        else:
+            middle = (low * f_high - high * f_low) / (f_high - f_low)
+        f = _excess(size, parts, middle)
+        if f > 0:
+            low, f_low = middle, f
+            f_high = 0.5 * f_high if kept == 1 else f_high
+            kept = 1
+        else:
+            high, f_high = middle, f
+            f_low = 0.5 * f_low if kept == -1 else f_low
+            kept = -1
+        if high - low < 1e-11 or abs(f) < 1e-12:
+            break
+    return _turned(float(np.exp(middle)), estimate)
+
+
+def _excess(size: float, parts: Components, log_alpha: float) -> float:
+    """log of the guarded half width over `size`: positive where the bound at this level does not pass zero."""
+    return float(np.log(guarded_half_width(parts, float(np.exp(log_alpha))) / size))
+
+
+def _turned(p: float, estimate: float) -> float:
+    return p if estimate > 0 else 1.0 - p
 
 
 def contributions(value: Array, weight: Array) -> Array:

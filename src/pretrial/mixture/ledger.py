@@ -66,7 +66,19 @@ def make_ledger(ctx: StepContext) -> Json:
         )
         for stage in ctx.config["stages"]
     ]
-    return {"rows": ledger_rows(stream, stages, np.load(ctx.inputs["tokenizer"].file("token_bytes.npy")))}
+    rows = ledger_rows(stream, stages, np.load(ctx.inputs["tokenizer"].file("token_bytes.npy")))
+    trained = ctx.inputs["checkpoint"].facts["source_tokens"]
+    counted: dict[str, int] = {}
+    for row in rows:
+        counted[row["source"]] = counted.get(row["source"], 0) + row["realised_tokens"]
+    for source in {**counted, **trained}:
+        if counted.get(source, 0) != trained.get(source, 0):
+            raise RunError(
+                f"the ledger counts {counted.get(source, 0):,} tokens of {source} and training "
+                f"{trained.get(source, 0):,}",
+                remedy="This is a defect of Pretrial: please report it with the study file.",
+            )
+    return {"rows": rows}
 
 
 def _sequences(tokens: int, context: int) -> int:

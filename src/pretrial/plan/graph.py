@@ -411,24 +411,19 @@ class _Builder:
     def _evaluations(self, mark: Mark, seed: int, checkpoint: str) -> list[Evaluated]:
         study, found = self.study, []
         for task in study.evaluate.tasks:
-            if task == "held-out":
-                domains = study.trained_sources
-            elif task == "transfer":
-                domains = study.transfer_sources
+            if task in ("held-out", "transfer"):
+                for domain in self._domains(task):
+                    step = self._bits_per_byte(checkpoint, task, domain)
+                    found.append(Evaluated(mark, seed, domain, task, step, checkpoint))
             elif not mark.ends_variant:
                 continue
             elif task == "cloze":
-                for source in self._cloze_sources():
+                for source in self._domains(task):
                     step = self._cloze(checkpoint, source)
                     found.append(Evaluated(mark, seed, source, "cloze", step, checkpoint))
-                continue
             else:
                 step = self._bench(checkpoint, task)
                 found.append(Evaluated(mark, seed, task, evaluate.CATEGORIES[task], step, checkpoint))
-                continue
-            for domain in domains:
-                step = self._bits_per_byte(checkpoint, task, domain)
-                found.append(Evaluated(mark, seed, domain, task, step, checkpoint))
         self.wanted += [evaluated.step for evaluated in found]
         return found
 
@@ -456,11 +451,8 @@ class _Builder:
         held = {"tokens": f"tokens of {domain} (held-out)", "tokenizer": "tokenizer"}
         return self._evaluation(checkpoint, "bits-per-byte", domain, config, {}, held)
 
-    def _cloze_sources(self) -> tuple[str, ...]:
-        return tuple(self.study.sources)
-
     def _cloze(self, checkpoint: str, source: str) -> str:
-        sources = self._cloze_sources()
+        sources = self._domains("cloze")
         items = self._add(
             Step(
                 name="cloze items",
@@ -501,7 +493,7 @@ class _Builder:
                 config = self._course_config(course, seed, course.end)
                 name = self._add(
                     Step(
-                        name=f"anchors of {domain} for {variant}",
+                        name=f"anchors of {domain} ({category}) for {variant}",
                         kind="anchors",
                         version=evaluate.SEMANTICS["anchors"],
                         function=evaluate.FUNCTIONS["anchors"],
@@ -513,7 +505,11 @@ class _Builder:
                         },
                         inputs={
                             "tokenizer": "tokenizer",
-                            "held-out": f"tokens of {domain} (held-out)",
+                            **(
+                                {"items": "cloze items"}
+                                if category == "cloze"
+                                else {"held-out": f"tokens of {domain} (held-out)"}
+                            ),
                             **self._token_inputs(course, course.end),
                         },
                         group="evaluation",
@@ -525,7 +521,12 @@ class _Builder:
         return made
 
     def _domains(self, category: str) -> tuple[str, ...]:
-        return self.study.trained_sources if category == "held-out" else self.study.transfer_sources
+        study = self.study
+        return {
+            "held-out": study.trained_sources,
+            "transfer": study.transfer_sources,
+            "cloze": tuple(study.sources),
+        }[category]
 
     def _ledger(self, variant: str, seed: int, checkpoints: Mapping[tuple[str, int, int], str]) -> str:
         course = self.courses[variant]
