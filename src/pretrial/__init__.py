@@ -49,6 +49,6 @@ def trial(
 
 def open_checkpoint(path: str | Path) -> LanguageModel:
     """A trained model from a checkpoint's folder, ready to sample from."""
-    from pretrial.model.language_model import LanguageModel
+    from pretrial.model import language_model
 
-    return LanguageModel.open(Path(path))
+    return language_model.open_checkpoint(path)

@@ -38,9 +38,7 @@ app.add_typer(export, name="export")
 StudyPath = Annotated[Path, typer.Argument(help="The study file.", show_default=False)]
 Workspace = Annotated[
     Path | None,
-    typer.Option(
-        help="Folder of this study's logs and report. [default: pretrial-runs/STUDY beside the file]"
-    ),
+    typer.Option(help="Folder of this study's logs and report. [default: pretrial-runs/STUDY beside the file]"),
 ]
 StorePath = Annotated[
     Path | None,
@@ -69,14 +67,9 @@ def new(
     from importlib.resources import files
 
     if path.exists() and not force:
-        raise RequestError(
-            f"{path} is there already", remedy="Choose another name, or overwrite it with --force."
-        )
+        raise RequestError(f"{path} is there already", remedy="Choose another name, or overwrite it with --force.")
     template = files("pretrial.study").joinpath("template.yaml").read_text(encoding="utf-8")
-    name = (
-        "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in path.stem).strip("-")
-        or "study"
-    )
+    name = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in path.stem).strip("-") or "study"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(template.replace("STUDY-NAME", name), encoding="utf-8")
     out().print(f"Wrote {path}. Look at what it would do and cost: pretrial plan {path}", highlight=False)
@@ -90,9 +83,7 @@ def plan(
     data: Data = None,
     only: Only = None,
     probe: Annotated[bool, typer.Option(help="Measure the training speed first (about a minute).")] = False,
-    resolved: Annotated[
-        bool, typer.Option(help="Print the study with every default filled in, too.")
-    ] = False,
+    resolved: Annotated[bool, typer.Option(help="Print the study with every default filled in, too.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show what a study would do and cost. Nothing is made.
@@ -255,9 +246,8 @@ def export_model(
     variant: Annotated[str, typer.Argument(help="The variant.", show_default=False)],
     to: Annotated[Path, typer.Argument(help="Folder to write.", show_default=False)],
     seed: Annotated[int | None, typer.Option(help="Seed. [default: the study's first]")] = None,
-    tokens: Annotated[
-        int | None, typer.Option(help="Token count of the checkpoint. [default: the end]")
-    ] = None,
+    tokens: Annotated[int | None, typer.Option(help="Token count of the checkpoint. [default: the end]")] = None,
+    dtype: Annotated[str, typer.Option(help="float32 or bfloat16.")] = "float32",
     workspace: Workspace = None,
     store: StorePath = None,
     data: Data = None,
@@ -270,11 +260,16 @@ def export_model(
 
     trial = Trial.of(study, workspace=workspace, store=store, data=data)
     checkpoint = trial.checkpoint(variant, seed=seed, tokens=tokens)
-    if to.exists() and any(to.iterdir() if to.is_dir() else [to]):
-        raise RequestError(f"{to} is there already and not empty", remedy="Name a new folder.")
     from pretrial.model.hub import export_model as write
 
-    write(checkpoint, checkpoint / "tokenizer.json", to)
+    origin = {
+        "study": trial.study.name,
+        "variant": variant,
+        "seed": str(seed if seed is not None else trial.study.seeds[0]),
+        "checkpoint": checkpoint.name,
+        "licences": "; ".join(f"{name}: {s.license}" for name, s in trial.study.sources.items() if s.license),
+    }
+    write(checkpoint, None, to, dtype=dtype, provenance={name: value for name, value in origin.items() if value})
     out().print(f"Wrote {to}", highlight=False)
 
 
@@ -310,20 +305,19 @@ def main() -> None:
 
 def guarded(command: Callable[[], Any]) -> int:
     """Run a command; its exit code."""
-    import click
-
+    # Typer carries its own copy of click and exports some of its errors; the base of usage errors is behind this one.
+    usage_error: type[Exception] = typer.BadParameter.__mro__[1]
     try:
         code = command()
         return code if isinstance(code, int) else 0
     except PretrialError as error:
         print(f"pretrial: {error}", file=sys.stderr)
         return error.exit_code
-    except click.exceptions.Abort:
-        return 130
-    except click.ClickException as error:
-        error.show()
+    except usage_error as error:
+        print(f"pretrial: {error}", file=sys.stderr)
+        print("  See pretrial --help, or pretrial COMMAND --help.", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
         print("pretrial: stopped at once; run the same command again to go on.", file=sys.stderr)
         return 130
     except BrokenPipeError:

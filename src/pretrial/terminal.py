@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -35,9 +36,7 @@ def print_plan(console: Console, plan: Json, *, resolved: bool) -> None:
 
 
 def _sharing(console: Console, plan: Json) -> None:
-    tree = Tree(
-        Text("training, one seed (a shared stretch is trained once)", style="bold"), guide_style="dim"
-    )
+    tree = Tree(Text("training, one seed (a shared stretch is trained once)", style="bold"), guide_style="dim")
     nodes: dict[str, Any] = {}
     for row in sorted(plan["sharing"], key=lambda row: row["to"]):
         above = nodes.get(row["parent"], tree)
@@ -58,22 +57,20 @@ def _stages(console: Console, plan: Json) -> None:
         ("steps", True),
         ("warm-up", True),
         ("learning rate", False),
-        ("realised share", False),
+        ("shares off by", True),
     ):
         table.add_column(name, justify="right" if right else "left")
     for variant in plan["variants"]:
         before: float | None = None
         for index, stage in enumerate(variant["stages"]):
-            shares = ", ".join(f"{s} {x:.1%}" for s, x in stage["realised"].items())
+            off = max(abs(x - float(_share(stage["requested"][s]))) for s, x in stage["realised"].items())
             rate = f"{stage['lr_first']:.2g} → {stage['lr_last']:.2g}"
             if before is not None:
                 rate = f"({before:.2g} |) {rate}"
             before = stage["lr_last"]
             kind = " (cooldown)" if stage["cooldown"] else ""
             kind += f" (of {stage['inherited_from']})" if stage["inherited_from"] else ""
-            rounded = (
-                "" if stage["asked_tokens"] == stage["tokens"] else f" of {stage['asked_tokens']:,} asked"
-            )
+            rounded = "" if stage["asked_tokens"] == stage["tokens"] else f" of {stage['asked_tokens']:,} asked"
             table.add_row(
                 Text(variant["variant"] if index == 0 else ""),
                 Text(stage["stage"] + kind),
@@ -82,13 +79,19 @@ def _stages(console: Console, plan: Json) -> None:
                 f"{stage['steps']:,}",
                 amount(stage["warmup_tokens"]) if stage["warmup_tokens"] else "",
                 rate,
-                Text(shares),
+                f"{off:.2%}",
             )
     console.print(table)
     console.print(
-        Text("learning rate: (last step before the hand-over |) first step → last step of the stage"),
-        style="dim",
+        Text("learning rate: (last step before the hand-over |) first step → last step of the stage"), style="dim"
     )
+    console.print(Text("mixtures (requested shares)", style="bold"))
+    for name, shares in plan["resolved"]["mixtures"].items():
+        console.print(Text(f"  {name}: " + ", ".join(f"{source} {share}" for source, share in shares.items())))
+
+
+def _share(text: str) -> Fraction:
+    return Fraction(text.removesuffix("%")) / 100 if text.endswith("%") else Fraction(text)
 
 
 def _epochs(console: Console, plan: Json) -> None:
@@ -110,9 +113,7 @@ def _comparisons(console: Console, plan: Json) -> None:
     console.print(Text("comparisons", style="bold"))
     for row in plan["comparisons"]:
         if row["holds"]:
-            line = (
-                f"{row['variant']} against {row['baseline']}: matched at equal {' and '.join(row['holds'])}"
-            )
+            line = f"{row['variant']} against {row['baseline']}: matched at equal {' and '.join(row['holds'])}"
         else:
             line = f"{row['variant']} against {row['baseline']}: descriptive only"
         console.print(Text(f"  {line}"))
@@ -169,9 +170,7 @@ def print_outcome(console: Console, trial: Trial, outcome: Outcome) -> None:
     from pretrial.report.data import ReportData
     from pretrial.report.terminal import comparison_lines
 
-    data = ReportData.from_json(
-        json.loads(outcome.report.with_name("report.json").read_text(encoding="utf-8"))
-    )
+    data = ReportData.from_json(json.loads(outcome.report.with_name("report.json").read_text(encoding="utf-8")))
     for line in comparison_lines(data, console.width):
         console.print(Text(line), soft_wrap=True)
     for name, error in outcome.failures.items():
@@ -215,9 +214,7 @@ def print_explanation(console: Console, said: Json) -> None:
     for row in said["study"]:
         console.print(Text(f"{row['where']} {row['field']}: {_short(row['before'])} → {_short(row['now'])}"))
     for row in said["record"]:
-        console.print(
-            Text(f"execution record, {row['field']}: {_short(row['before'])} → {_short(row['now'])}")
-        )
+        console.print(Text(f"execution record, {row['field']}: {_short(row['before'])} → {_short(row['now'])}"))
     for step in said["steps"]:
         if step["differs"]:
             fields = "; ".join(

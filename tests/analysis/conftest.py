@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from pretrial.analysis import Design, ItemTable, MetricFacts, PairFacts
+from pretrial.analysis.data import COLUMNS
 
 BITS = {"bits_per_byte": MetricFacts(False, "bits per byte")}
 
@@ -24,8 +25,7 @@ def columns_of(
     stage: str = "2",
 ) -> dict[str, list[Any]]:
     """Columns of items.parquet from arms[variant][seed][task] = value of each item."""
-    names = ["variant", "seed", "stage", "tokens", "category", "task", "metric", "item", "cluster", "value", "weight", "checkpoint"]
-    columns: dict[str, list[Any]] = {name: [] for name in names}
+    columns: dict[str, list[Any]] = {name: [] for name in COLUMNS}
     for variant, seeds in arms.items():
         for seed, tasks in seeds.items():
             for task, values in tasks.items():
@@ -45,7 +45,7 @@ def columns_of(
                         float(weight[i]),
                         f"{variant}/{seed}/{tokens}",
                     )
-                    for name, cell in zip(names, row, strict=True):
+                    for name, cell in zip(COLUMNS, row, strict=True):
                         columns[name].append(cell)
     return columns
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from pretrial.analysis.distributions import normal_quantile, smallest_detectable, t_cdf, t_quantile, t_sf
+from pretrial.analysis.distributions import normal_quantile, smallest_detectable, t_cdf, t_quantile, t_quantile_at, t_sf
 
 DF = np.array([0.5, 1.0, 1.7, 2.0, 3.3, 9.0, 40.0, 350.5, 1e4, 1e6, 3e7, 1e9])
 
@@ -30,6 +30,11 @@ def test_quantile_inverts_the_distribution(p: float, df: float) -> None:
     assert float(t_cdf(t_quantile(p, df), df)) == pytest.approx(p, rel=1e-9, abs=1e-15)
 
 
+@given(st.floats(1e-60, 1 - 1e-12), st.floats(0.5, 1e7))
+def test_one_number_and_arrays_give_the_same_quantile(p: float, df: float) -> None:
+    assert t_quantile_at(p, df) == pytest.approx(float(t_quantile(p, df)), rel=1e-9, abs=1e-14)
+
+
 def test_infinite_degrees_of_freedom_are_normal() -> None:
     assert float(t_quantile(0.975, np.inf)) == pytest.approx(normal_quantile(0.975), rel=1e-15)
     assert float(t_sf(1.5, np.inf)) == pytest.approx(stats.norm.sf(1.5), rel=1e-12)
@@ -40,6 +45,10 @@ def test_out_of_range_is_refused() -> None:
         t_quantile(1.0, 3.0)
     with pytest.raises(ValueError, match="positive"):
         t_quantile(0.5, 0.0)
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        t_quantile_at(0.0, 3.0)
+    with pytest.raises(ValueError, match="positive"):
+        t_quantile_at(0.5, -1.0)
     with pytest.raises(ValueError, match="positive"):
         t_sf(1.0, np.array([1.0, -2.0]))
 

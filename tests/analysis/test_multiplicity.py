@@ -11,7 +11,7 @@ from pretrial.analysis.multiplicity import benjamini_hochberg, holm, holm_levels
 families = st.lists(st.floats(0, 1), min_size=1, max_size=12)
 
 
-@settings(max_examples=25)  # statsmodels takes a tenth of a second a call
+@settings(max_examples=15)  # statsmodels takes a tenth of a second a call
 @given(families)
 def test_adjusted_p_values_agree_with_statsmodels(p: list[float]) -> None:
     np.testing.assert_allclose(holm(p), multipletests(p, method="holm")[1], atol=1e-12)

@@ -228,6 +228,7 @@ def test_symmetries(d: np.ndarray, scale: float, order: int) -> None:
 def test_the_guarded_p_is_dual_to_its_bound_and_never_below_the_intervals(d: np.ndarray, shift: float) -> None:
     found = one_task(d + shift).contrast(1.0)
     p = found.p_guarded
+    assert min(p, 1 - p) >= min(found.p_positive, 1 - found.p_positive)
     assert found.moved(-found.value).p_guarded == pytest.approx(1 - p, abs=1e-9)
     if 1e-50 < p < 0.5:
         assert found.guarded_bound(p) == pytest.approx(0, abs=1e-7 * abs(found.value))

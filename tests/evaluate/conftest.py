@@ -130,7 +130,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Folder:
     path = tmp_path_factory.mktemp("checkpoint")
     decoder = Decoder(ModelSpec(2, 32, 4, 48), VOCABULARY)
     initialise(decoder, 1)
-    save_decoder(decoder, path, context=CONTEXT)
+    save_decoder(decoder, path, context=CONTEXT, mark=MARK)
     return Folder(path)
 
 

@@ -111,7 +111,7 @@ def test_initial_weights_have_the_stated_spread() -> None:
     assert query.std().item() == pytest.approx(0.9866 * (2 / 256) ** 0.5, rel=0.02)
     assert gate.std().item() == pytest.approx(0.9866 * (2 / 480) ** 0.5, rel=0.02)
     assert query.abs().max().item() <= 3 * (2 / 256) ** 0.5
-    assert made.embedding.weight.std().item() == pytest.approx(0.9866 * 8 / 128**0.5, rel=0.02)
+    assert made.embedding.weight.std().item() == pytest.approx(0.9866 * 0.5 / 128**0.5 / rooms.LOGIT_SCALE, rel=0.02)
     assert all(torch.equal(w, torch.ones_like(w)) for n, w in made.state_dict().items() if n.endswith("norm.weight"))
 
 

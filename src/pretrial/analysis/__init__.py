@@ -7,12 +7,14 @@ columns and verdicts. Does not: evaluate models, average different metrics, or w
 
 from pretrial.analysis.analyse import Analysis, analyse
 from pretrial.analysis.data import Design, ItemTable, MetricFacts, PairFacts, RegisteredClaim
+from pretrial.analysis.means import CategoryMean, category_means
 from pretrial.analysis.rows import COMPARISON_COLUMNS, ClaimResult, Comparison
 from pretrial.analysis.words import claim_sentence, sentence
 
 __all__ = [
     "COMPARISON_COLUMNS",
     "Analysis",
+    "CategoryMean",
     "ClaimResult",
     "Comparison",
     "Design",
@@ -21,6 +23,7 @@ __all__ = [
     "PairFacts",
     "RegisteredClaim",
     "analyse",
+    "category_means",
     "claim_sentence",
     "sentence",
 ]

@@ -28,11 +28,12 @@ def sign_flip(scores: Array, *, sided: int = 2) -> float:
     Exact over all 2^S patterns up to 14 seeds, else 20,000 patterns drawn by content. `sided` 1 asks for a
     mean above zero.
     """
+    scores = scores[np.lexsort([scores, np.abs(scores)])]  # not the order of seeds: patterns may be drawn
     n = len(scores)
     if n <= _EXACT_UP_TO:
         signs = 1.0 - 2.0 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1)
     else:
-        signs = 1.0 - 2.0 * _generator(np.sort(scores)).integers(0, 2, (_FLIPS, n))
+        signs = 1.0 - 2.0 * _generator(np.abs(scores)).integers(0, 2, (_FLIPS, n))
         signs[0] = 1.0
     sums = signs @ scores
     seen = scores.sum()
@@ -48,26 +49,30 @@ def bootstrap(data: Sample, *, draws: int = DRAWS, level: float = LEVEL) -> tupl
     """
     s = len(data.seeds)
     rng = _generator(*(a for t in data.tasks for a in (t.variant, t.base, t.weight)))
-    seeds = rng.multinomial(s, np.full(s, 1 / s), size=draws).astype(np.float64)
-    codes = np.unique(np.concatenate([t.clusters for t in data.tasks]))
-    counts = np.zeros((draws, len(codes)))
-    done: set[int] = set()
-    for t in data.tasks:
-        # Each task resamples its own number of clusters; those a former task has drawn keep their draw.
-        place = np.searchsorted(codes, t.clusters)
-        drawn = rng.multinomial(len(place), np.full(len(place), 1 / len(place)), size=draws)
-        fresh = np.array([int(p) not in done for p in place])
-        counts[:, place[fresh]] = drawn[:, fresh]
-        done.update(int(p) for p in place)
+    seeds = _resampled(rng, s, draws)
+    codes, tasks_of = np.unique(np.concatenate([t.clusters for t in data.tasks]), return_counts=True)
+    shared = {int(code): np.zeros(0) for code in codes[tasks_of > 1]}
     total = np.zeros(draws)
     for t in data.tasks:
-        own = counts[:, np.searchsorted(codes, t.clusters)]
+        # Each task resamples its own number of clusters; those that a former task has drawn keep their draw.
+        own = _resampled(rng, len(t.clusters), draws)
+        for place, code in enumerate(t.clusters.tolist()):
+            if code in shared:
+                if shared[code].size:
+                    own[:, place] = shared[code]
+                shared[code] = own[:, place].copy()
         weight = own @ t.weight
         value = ((seeds @ (t.variant - t.base)) * own).sum(1) / s
         plain = (t.variant - t.base).mean(0).sum() / t.weight.sum()
         total += np.where(weight > 0, value / np.where(weight > 0, weight, 1.0), plain) / len(data.tasks)
     low, high = np.quantile(total, [0.5 - 0.5 * level, 0.5 + 0.5 * level])
     return float(low), float(high)
+
+
+def _resampled(rng: np.random.Generator, size: int, draws: int) -> Array:
+    """How often each of `size` units is drawn when `size` are drawn with replacement [draws, size]."""
+    place = rng.integers(0, size, (draws, size)) + size * np.arange(draws)[:, None]
+    return np.bincount(place.ravel(), minlength=draws * size).reshape(draws, size).astype(np.float64)
 
 
 def _generator(*arrays: Array) -> np.random.Generator:

@@ -110,7 +110,7 @@ class ItemTable:
         starts = [int(k) for k in np.flatnonzero(np.r_[True, (table[:, 1:] != table[:, :-1]).any(0)][:length])]
         cells: dict[CellKey, Cell] = {}
         stages: dict[tuple[str, int], str] = {}
-        for start, end in zip(starts, [*starts[1:], length], strict=True):
+        for start, end in zip(starts, [*starts[1:], length][: len(starts)], strict=True):
             rows = order[start:end]
             key = CellKey(*(names[name][table[k, start]] for k, name in enumerate(keys)))
             item = coded["item"][rows]
@@ -200,5 +200,6 @@ class Design:
             raise ValueError(f"the baseline {self.baseline!r} is not among the variants")
 
     def pair(self, variant: str, against: str) -> PairFacts:
-        """Facts of a pair; what nobody vouched for is descriptive."""
-        return self.pairs.get((variant, against), PairFacts(reason="what the two hold fixed is not known"))
+        """Facts of a pair, in either order; what nobody vouched for is descriptive."""
+        unknown = PairFacts(reason="what the two hold fixed is not known")
+        return self.pairs.get((variant, against), self.pairs.get((against, variant), unknown))

@@ -16,7 +16,6 @@ family of one.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -120,6 +119,8 @@ class Layout:
     def final(self, variant: str, base: str) -> tuple[int, int] | None:
         """Token counts of the final comparison of two arms (see the module's text)."""
         end, base_end = self.end(variant), self.end(base)
+        # An arm without any result is compared where the other ends, so that its rows name what is missing.
+        end, base_end = (base_end if end is None else end), (end if base_end is None else base_end)
         if end is None or base_end is None:
             return None
         matched = end == base_end or (self._design.pair(variant, base).holds != "text" and end in self.points(base))
@@ -280,13 +281,10 @@ def settle(findings: Sequence[Finding], design: Design, claimed: Mapping[Place, 
 
 
 def guarded_p(finding: Finding) -> float:
-    """Two-sided p that keeps its rate far out in the tail, where corrections for many comparisons work.
-
-    Never below the row's own p.
-    """
+    """Two-sided p that keeps its rate far out in the tail, where corrections for many comparisons work."""
     if finding.sample is None or finding.row.p is None:
         raise ValueError("a comparison without a test has no p")
-    return max(finding.row.p, two_sided(finding.sample.contrast(1.0).p_guarded))
+    return two_sided(finding.sample.contrast(1.0).p_guarded)
 
 
 def _verdict(finding: Finding, p_adjusted: float | None, margin: Margin | None, registered: bool) -> Comparison:
@@ -369,11 +367,6 @@ def _ends(layout: Layout, place: Place) -> list[str]:
     if not place.final:
         return []
     end, base_end = layout.end(place.variant), layout.end(place.base)
-    if end == base_end:
+    if end is None or base_end is None or end == base_end:
         return []
     return [f"ends differ: {place.variant} at {end:,} tokens, {place.base} at {base_end:,}"]
-
-
-def finite(value: float | None) -> float | None:
-    """None for what is not a finite number."""
-    return value if value is not None and math.isfinite(value) else None

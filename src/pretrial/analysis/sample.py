@@ -16,17 +16,15 @@ import numpy as np
 import numpy.typing as npt
 
 from pretrial.analysis.data import Cell, CellKey, Codes, ItemTable
-from pretrial.analysis.distributions import Array
+from pretrial.analysis.distributions import LEVEL, Array, t_quantile_at
 from pretrial.analysis.variance import (
     Components,
     Uncertainty,
     Weights,
     components,
     contributions,
-    guarded_half_width,
     guarded_tail,
     guarded_weights,
-    half_width,
     interval_weights,
     tail,
     uncertainty,
@@ -74,7 +72,7 @@ class Estimate:
     @property
     def half(self) -> float:
         """Half of the 95% interval."""
-        return float(half_width(self.sure))
+        return t_quantile_at(0.5 + 0.5 * LEVEL, self.df) * self.se
 
     @property
     def p_positive(self) -> float:
@@ -83,16 +81,22 @@ class Estimate:
 
     @property
     def p_guarded(self) -> float:
-        """The same, at its rate at every level: for adjustment and claims. Needs two seeds."""
-        return guarded_tail(self.value, self.parts)
+        """The same at its rate at every level, never more daring than the interval: for adjustment and claims.
+
+        Needs two seeds.
+        """
+        size = abs(self.value)
+        p = max(guarded_tail(size, self.parts), float(tail(size, self.sure)))
+        return p if self.value > 0 else 1.0 - p
 
     def guarded_bound(self, alpha: float) -> float:
         """One-sided lower bound at level `alpha`, dual to `p_guarded`."""
-        return self.value - float(guarded_half_width(self.parts, alpha))
+        return self.value - math.sqrt(max(float(self.guarded_weights(alpha).square(self.parts)), 0.0))
 
     def guarded_weights(self, alpha: float) -> Weights:
-        """The branch that sets `guarded_bound`."""
+        """The squared half width that sets `guarded_bound`."""
         every = guarded_weights(self.parts.seeds, self.parts.clusters, alpha)
+        every.append(interval_weights(self.sure, self.parts, 1.0 - 2.0 * alpha))
         return max(every, key=lambda w: float(w.square(self.parts)))
 
     def moved(self, value: float) -> Estimate:

@@ -45,7 +45,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pretrial.analysis.distributions import LEVEL, Array, t_quantile, t_sf
+from pretrial.analysis.distributions import LEVEL, Array, t_quantile, t_quantile_at, t_sf
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,7 @@ class Weights:
 
 def interval_weights(sure: Uncertainty, parts: Components, level: float = LEVEL) -> Weights:
     """The scalar interval's squared half width as weights, in the branch of the floor that `sure` is in."""
-    square = float(t_quantile(0.5 + 0.5 * level, float(sure.df))) ** 2
+    square = t_quantile_at(0.5 + 0.5 * level, float(sure.df)) ** 2
     ones = np.ones(len(parts.clusters))
     if sure.floored:
         return Weights(0.0, 0.0 * ones, square * ones)
@@ -203,7 +203,7 @@ def guarded_weights(seeds: int, clusters: Sequence[int], alpha: float) -> list[W
     degrees = [seed_df, *widths[known], *([seed_df * widths.sum()] if known.any() else [])]
     if seeds == 2:
         degrees = [1.0] * len(degrees)
-    squares = np.square(t_quantile(1.0 - alpha, np.array(degrees)))
+    squares = np.square([t_quantile_at(alpha, df) for df in degrees])
     a = float(squares[0])
     if not known.any():
         return [Weights(a, zero, zero)]
@@ -234,28 +234,27 @@ def guarded_tail(estimate: float, parts: Components) -> float:
     if size == 0.0 or float(guarded_half_width(parts, 0.025)) == 0.0:
         return 0.0 if estimate > 0 else 1.0
     low, high = -60.0 * np.log(10.0), np.log(0.5)  # of log p
-    excess = [_excess(size, parts, low), -np.inf]
-    if excess[0] <= 0:
+    f_low = _excess(size, parts, low)
+    if f_low <= 0:
         return _turned(float(np.exp(low)), estimate)
-    # Bisection until both ends are finite, then regula falsi with the Illinois step.
-    f_low, f_high = excess[0], -np.inf
+    # From Satterthwaite's p, which is close and too small: widen to a bracket, then regula falsi (Illinois).
+    middle = float(np.log(np.clip(float(tail(size, uncertainty(parts))), 1e-58, 0.4)))
+    f_high = -np.inf
     kept = 0
     for _ in range(200):
-        if np.isinf(f_high):
-            middle = 0.5 * (max(low, high - 8.0) + high)
-        else:
-            middle = (low * f_high - high * f_low) / (f_high - f_low)
         f = _excess(size, parts, middle)
         if f > 0:
-            low, f_low = middle, f
             f_high = 0.5 * f_high if kept == 1 else f_high
-            kept = 1
+            low, f_low, kept = middle, f, 1
         else:
-            high, f_high = middle, f
             f_low = 0.5 * f_low if kept == -1 else f_low
-            kept = -1
-        if high - low < 1e-11 or abs(f) < 1e-12:
+            high, f_high, kept = middle, f, -1
+        if high - low < 1e-9 or abs(f) < 1e-9:
             break
+        if np.isinf(f_high):
+            middle = min(middle + max(0.3, 0.2 * abs(middle)), 0.5 * (middle + high))
+        else:
+            middle = (low * f_high - high * f_low) / (f_high - f_low)
     return _turned(float(np.exp(middle)), estimate)
 
 

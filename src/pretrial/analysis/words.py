@@ -38,11 +38,10 @@ def _number(value: float, like: float, signed: bool) -> str:
     return text.replace("-", "−")
 
 
-def target(row: Comparison | ClaimResult, design: Design) -> str:
-    """ "transfer", "held-out prose", "piqa"; the metric is named where it is not the target's first."""
+def target(row: Comparison | ClaimResult) -> str:
+    """ "transfer (bits per byte)", "held-out prose (bits per byte)", "reasoning piqa (acc)"."""
     category, task = row.category or "", row.task or ""
-    one_per_source = task != "mean" and (task in design.categories and category == task)
-    name = category if task == "mean" or one_per_source else f"{category} {task}"
+    name = category if task in ("mean", category) else f"{category} {task}"
     return f"{name} ({(row.metric or '').replace('_', ' ')})"
 
 
@@ -76,7 +75,7 @@ def counts(row: Comparison | ClaimResult) -> str:
 
 def sentence(row: Comparison, design: Design) -> str:
     """What one comparison says, in one sentence."""
-    where = target(row, design)
+    where = target(row)
     if row.n_seeds == 0:
         return f"{row.variant} and {row.baseline} cannot be compared on {where}: no seed has a result in both."
     if row.verdict in ("better", "worse"):
@@ -130,7 +129,7 @@ def does_not_show(rows: Sequence[Comparison], claims: Sequence[ClaimResult], des
             "are dose checks."
         )
     for flag in ("base at chance", "both at chance"):
-        where = sorted({target(row, design) for row in rows if flag in row.flags})
+        where = sorted({target(row) for row in rows if flag in row.flags})
         if where:
             who = "the baseline is" if flag == "base at chance" else "both arms are"
             said.append(f"A relative gain on {', '.join(where)}: {who} within two standard errors of chance.")

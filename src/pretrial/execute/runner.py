@@ -182,6 +182,8 @@ class Runner:
         self.failures: dict[str, RunError] = {}
         self.made: dict[str, float] = {}
         self._found: dict[str, Artefact] = {}
+        # Absent as far as was looked; what is made may let a step downstream be found.
+        self._absent: set[str] = set()
         self._requests: dict[str, str] = {}
         self._pool: ProcessPoolExecutor | None = None
 
@@ -202,6 +204,8 @@ class Runner:
         """The artefact of a step when it is there, looking neither upstream nor into its files."""
         if name in self._found:
             return self._found[name]
+        if name in self._absent:
+            return None
         step = self.steps[name]
         key = self.store.resolve(self._pointer(step))
         artefact = self.store.find(step.kind, key) if key else None
@@ -214,6 +218,8 @@ class Runner:
                     self.store.remember(self._pointer(step), key)
         if artefact is not None:
             self._found[name] = artefact
+        else:
+            self._absent.add(name)
         return artefact
 
     def failure(self, name: str) -> RunError | None:
@@ -236,6 +242,7 @@ class Runner:
         """Drop what was kept of a step whose outside input can change, so that it is read again."""
         self.store.forget(self._pointer(self.steps[name]))
         self._found.clear()
+        self._absent.clear()
         self._requests.clear()
 
     # -- making ----------------------------------------------------------------------------------------------
@@ -277,6 +284,7 @@ class Runner:
                 self.failures[name] = failed
                 raise failed from error
         artefact = self._make(step, inputs)
+        self._absent.clear()
         self._found[name] = artefact
         return artefact
 

@@ -125,18 +125,10 @@ def forecast(graph: Graph, speeds: Speeds) -> Forecast:
     measured = speeds.get("train", key)
     train_speed = Figure(measured, "measured") if measured else Figure(rate / flops, "estimated")
     measured = speeds.get("forward", key)
-    forward = (
-        Figure(measured, "measured")
-        if measured
-        else Figure(train_speed.value * _FORWARD_SPEEDUP, "estimated")
-    )
-    seconds = {
-        name: _seconds(step, train_speed, forward, speeds, graph) for name, step in graph.steps.items()
-    }
+    forward = Figure(measured, "measured") if measured else Figure(train_speed.value * _FORWARD_SPEEDUP, "estimated")
+    seconds = {name: _seconds(step, train_speed, forward, speeds, graph) for name, step in graph.steps.items()}
     trained = sum(_span(step) for step in graph.training_steps())
-    unshared = len(study.seeds) * sum(
-        graph.courses[v].end for v in dict.fromkeys(mark.variant for mark in graph.marks)
-    )
+    unshared = len(study.seeds) * sum(graph.courses[v].end for v in dict.fromkeys(mark.variant for mark in graph.marks))
     precision = str((record or {}).get("precision", "float32"))
     sequences = study.training.batch_tokens // study.context
     memory = train.peak_memory(study.model, graph.vocabulary, study.context, sequences, precision=precision)

@@ -67,9 +67,7 @@ class Course:
         for index, segment in enumerate(self.stream):
             if segment.start_sequence * context >= tokens:
                 break
-            stop = (
-                self.stream[index + 1].start_sequence if index + 1 < len(self.stream) else tokens // context
-            )
+            stop = self.stream[index + 1].start_sequence if index + 1 < len(self.stream) else tokens // context
             counts = segment.quota.count(min(stop, tokens // context) - segment.start_sequence)
             for source, count in zip(segment.sources, counts, strict=True):
                 total[source] = total.get(source, 0) + int(count)
@@ -81,9 +79,7 @@ class Course:
         for index, segment in enumerate(self.stream):
             if segment.start_sequence * context >= tokens:
                 break
-            stop = (
-                self.stream[index + 1].start_sequence if index + 1 < len(self.stream) else tokens // context
-            )
+            stop = self.stream[index + 1].start_sequence if index + 1 < len(self.stream) else tokens // context
             for source, draw in carry_draws(self.stream[: index + 1], min(stop, tokens // context)).items():
                 furthest[source] = max(furthest.get(source, 0), draw)
         return furthest
@@ -92,9 +88,7 @@ class Course:
 def peak_learning_rate(study: Study, vocabulary: int) -> float:
     """The study's peak learning rate, the preset's where it says so."""
     lr = study.training.optimizer.lr
-    return (
-        preset_learning_rate(study.model, vocabulary, study.training.batch_tokens) if lr == "preset" else lr
-    )
+    return preset_learning_rate(study.model, vocabulary, study.training.batch_tokens) if lr == "preset" else lr
 
 
 def courses(study: Study, vocabulary: int) -> dict[str, Course]:

@@ -137,6 +137,7 @@ class _Builder:
         self.options = options
         self.steps: dict[str, Step] = {}
         self.wanted: list[str] = []
+        self._bench_configs: dict[str, Json] = {}
 
     def build(self) -> Graph:
         study = self.study
@@ -240,9 +241,7 @@ class _Builder:
                     kind="corpus",
                     version=corpus.SEMANTICS["corpus"],
                     function="pretrial.corpus.read:read_corpus",
-                    config=corpus.corpus_config(
-                        config, corpus.input_fingerprint(config, settings, options.hashes)
-                    ),
+                    config=corpus.corpus_config(config, corpus.input_fingerprint(config, settings, options.hashes)),
                     settings=settings,
                     inputs=inputs,
                     group="corpora",
@@ -427,9 +426,7 @@ class _Builder:
         self.wanted += [evaluated.step for evaluated in found]
         return found
 
-    def _evaluation(
-        self, checkpoint: str, kind: str, task: str, config: Json, settings: Json, inputs: Json
-    ) -> str:
+    def _evaluation(self, checkpoint: str, kind: str, task: str, config: Json, settings: Json, inputs: Json) -> str:
         at = self.steps[checkpoint]
         label = {"bits-per-byte": "bits per byte", "cloze": "cloze"}.get(kind, "benchmark")
         return self._add(
@@ -475,18 +472,16 @@ class _Builder:
         data = self.options.data
         if data is None:
             raise RequestError(f"the benchmark {task} needs a data folder", remedy="Name it with --data.")
-        config = bench_config(task, data, self.study.evaluate.items)
-        return self._evaluation(
-            checkpoint, "bench", task, config, {"data": str(data)}, {"tokenizer": "tokenizer"}
-        )
+        if task not in self._bench_configs:
+            self._bench_configs[task] = bench_config(task, data, self.study.evaluate.items)
+        config = self._bench_configs[task]
+        return self._evaluation(checkpoint, "bench", task, config, {"data": str(data)}, {"tokenizer": "tokenizer"})
 
     def _anchors(self, chosen: Sequence[str]) -> dict[tuple[str, str, str], str]:
         study = self.study
         made: dict[tuple[str, str, str], str] = {}
         seed = study.seeds[0]
-        domains = [
-            (c, d) for c in ("held-out", "transfer") if c in study.evaluate.tasks for d in self._domains(c)
-        ]
+        domains = [(c, d) for c in ("held-out", "transfer") if c in study.evaluate.tasks for d in self._domains(c)]
         for variant in chosen:
             course = self.courses[variant]
             for category, domain in domains:

@@ -40,8 +40,7 @@ def describe(
         kept[step.kind] += name in cached
     variants = [course for name, course in graph.courses.items() if _planned(graph, name)]
     seconds = {
-        group: forecast.total(graph, group, missing)
-        for group in ("corpora", "tokens", "training", "evaluation")
+        group: forecast.total(graph, group, missing) for group in ("corpora", "tokens", "training", "evaluation")
     }
     return {
         "study": study.name,
@@ -111,17 +110,13 @@ def warnings(graph: Graph, windows: dict[str, Figure]) -> list[str]:
         for source, passes in epochs(graph, course, windows).items():
             cap = study.epochs_cap.get(source)
             if cap is not None and passes > cap:
-                found.append(
-                    f"{name} passes {passes:.1f} times over {source}; the study caps it at {cap:g} epochs"
-                )
+                found.append(f"{name} passes {passes:.1f} times over {source}; the study caps it at {cap:g} epochs")
             elif passes > 4:
                 found.append(
                     f"{name} passes {passes:.1f} times over {source}; above 4 a repeat is worth less than new text"
                 )
         for source, tokens in replay(graph, course).items():
-            found.append(
-                f"REPLAY: {name} sees {tokens:,} tokens of {source} again, since carry leaves out data"
-            )
+            found.append(f"REPLAY: {name} sees {tokens:,} tokens of {source} again, since carry leaves out data")
     return found
 
 
@@ -214,8 +209,7 @@ def _realised(graph: Graph, course: Course, stage: StagePlan) -> dict[str, float
 def _warmup(stage: StagePlan) -> int:
     """Tokens of warm-up inside the stage."""
     return sum(
-        max(0, min(piece.start + piece.warmup, stage.last) - max(piece.start, stage.first))
-        for piece in stage.pieces
+        max(0, min(piece.start + piece.warmup, stage.last) - max(piece.start, stage.first)) for piece in stage.pieces
     )
 
 

@@ -111,7 +111,10 @@ class Trainer:
         for first in range(0, self.sequences, self.micro):
             part = slice(first, first + self.micro)
             tokens, mask, targets = (x[part].to(self.device) for x in (batch.tokens, batch.mask, batch.targets))
-            each = self._losses(tokens, mask, targets)
+            # Autocast stands outside what is compiled: a graph that enters it cannot be cached as a whole, and a
+            # process would then need twice as long to its first step.
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
+                each = self._losses(tokens, mask, targets)
             (each.sum() / self.sequences).backward()  # type: ignore[no-untyped-call]
             losses.append(each.detach())
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.clip if self.clip > 0 else math.inf)
@@ -121,8 +124,7 @@ class Trainer:
         return torch.cat(losses).tolist(), float(norm)
 
     def _plain_losses(self, tokens: Tensor, mask: Tensor, targets: Tensor) -> Tensor:
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
-            logits = self.decoder.logits(self.decoder.stream(tokens, mask)[-1])
+        logits = self.decoder.logits(self.decoder.stream(tokens, mask)[-1])
         each = F.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), reduction="none")
         return each.view(tokens.shape).mean(1)
 
