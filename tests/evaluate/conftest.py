@@ -145,5 +145,5 @@ def tiny_scorer(checkpoint: Folder, record: dict[str, Any]) -> Any:
     made = CheckpointScorer(ModelSpec(2, 32, 4, 48), VOCABULARY, CONTEXT, MARK, record)
     made.load(checkpoint.path)
     with torch.no_grad():
-        made.decoder.embedding.weight.mul_(60)
+        made.decoder.embedding.weight.mul_(20)
     return made

@@ -39,12 +39,11 @@ def attention_mask(segments: Tensor) -> Tensor:
     float32 summand that `attend` wants (0 or −∞), which its softmax takes in a third of the time of a
     boolean one.
     """
-    length = segments.shape[1]
-    allowed = segments[:, None, :, None] == segments[:, None, None, :]
-    allowed &= torch.ones(length, length, dtype=torch.bool, device=segments.device).tril()
-    if segments.device.type == "cpu" and length <= PLAIN_ATTENTION:
-        return torch.zeros(allowed.shape).masked_fill_(~allowed, -math.inf)
-    return allowed
+    length, device = segments.shape[1], segments.device
+    same = segments[:, None, :, None] == segments[:, None, None, :]
+    if device.type == "cpu" and length <= PLAIN_ATTENTION:
+        return torch.where(same, torch.full((length, length), -math.inf).triu(1), -math.inf)
+    return same & torch.ones(length, length, dtype=torch.bool, device=device).tril()
 
 
 def rotary_table(length: int, head_size: int) -> tuple[Tensor, Tensor]:

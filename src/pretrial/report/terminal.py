@@ -11,8 +11,8 @@ import textwrap
 import unicodedata
 
 from pretrial.report import format as text
+from pretrial.report.compared import comparison_groups
 from pretrial.report.data import ReportData
-from pretrial.report.page import comparison_groups
 
 
 def comparison_lines(data: ReportData, width: int = 80) -> list[str]:

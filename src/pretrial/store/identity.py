@@ -49,18 +49,25 @@ def hash_file(path: Path, chunk: int = 1 << 22) -> str:
 
 
 def differences(old: Any, new: Any, at: str = "") -> list[tuple[str, Any, Any]]:
-    """Fields in which two plain values differ: (dotted path, old, new), absent ones as `None`."""
+    """Fields in which two plain values differ: (dotted path, old, new), absent ones as `None`.
+
+    Empty exactly when the canonical forms are equal: 1, 1.0 and true differ, and so do absent and `None`.
+    """
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         found: list[tuple[str, Any, Any]] = []
         for key in sorted({*old, *new}):
-            found += differences(old.get(key), new.get(key), f"{at}.{key}" if at else str(key))
+            place = f"{at}.{key}" if at else str(key)
+            if key in old and key in new:
+                found += differences(old[key], new[key], place)
+            else:
+                found.append((place, old.get(key), new.get(key)))
         return found
     if isinstance(old, list | tuple) and isinstance(new, list | tuple) and len(old) == len(new):
         found = []
         for index, (left, right) in enumerate(zip(old, new, strict=True)):
             found += differences(left, right, f"{at}[{index}]")
         return found
-    return [] if old == new else [(at, old, new)]
+    return [] if canonical(old) == canonical(new) else [(at, old, new)]
 
 
 def _plain(value: Any, at: str) -> Any:

@@ -15,6 +15,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pretrial.errors import Interrupted
+
+_EVERY = 0.1
+
 
 class HeldError(RuntimeError):
     """Another process holds the lock; `holder` is what it wrote about itself."""
@@ -35,27 +39,35 @@ def describe(holder: dict[str, str]) -> str:
 
 @contextmanager
 def locked(
-    path: Path, what: str, *, wait: bool, waiting: Callable[[str], None] | None = None
+    path: Path,
+    what: str,
+    *,
+    wait: bool,
+    waiting: Callable[[str], None] | None = None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[None]:
     """Hold the lock at `path` while the block runs.
 
-    With `wait`, blocks until it is free, calling `waiting(holder in words)` once before.
+    With `wait`, waits until it is free or `stop()` is true, calling `waiting(holder in words)` once before.
 
     Raises:
         HeldError: when it is held and `wait` is false.
+        Interrupted: when `stop()` became true while waiting.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     # Read-write without truncation: a waiting process must not wipe the holder's note.
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        # Asked again and again rather than blocking in the kernel, where Ctrl-C would have to wait too.
+        while not _taken(descriptor):
             if not wait:
-                raise HeldError(path, _note(descriptor)) from None
+                raise HeldError(path, _note(descriptor))
             if waiting is not None:
                 waiting(describe(_note(descriptor)))
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+                waiting = None
+            if stop():
+                raise Interrupted(f"stopped while waiting for {describe(_note(descriptor))}")
+            time.sleep(_EVERY)
         note = {"pid": str(os.getpid()), "what": what, "since": time.strftime("%Y-%m-%d %H:%M:%S")}
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps(note).encode(), 0)
@@ -63,6 +75,14 @@ def locked(
         os.ftruncate(descriptor, 0)
     finally:
         os.close(descriptor)
+
+
+def _taken(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _note(descriptor: int) -> dict[str, str]:
