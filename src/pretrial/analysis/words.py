@@ -112,16 +112,23 @@ def claim_sentence(result: ClaimResult) -> str:
 
 
 def shows(rows: Sequence[Comparison], claims: Sequence[ClaimResult], design: Design) -> list[str]:
-    """What the study shows: judged claims first, then decided final rows, category means and single tasks."""
+    """What the study shows: judged claims first, then decided final rows of whole categories."""
     decided = [c for c in claims if c.verdict != "undecided"]
     told = [row for row in rows if row.verdict != "undecided" and "same checkpoint" not in row.flags]
-    return [*map(claim_sentence, decided), *(_marked(row, design) for row in told)]
+    wide, rest = _by_category(told, rows)
+    said = [*map(claim_sentence, decided), *(_marked(row, design) for row in wide)]
+    if rest:
+        said.append(f"{_many(len(rest), 'further row')} of single tasks or other metrics decided: see the table.")
+    return said
 
 
 def does_not_show(rows: Sequence[Comparison], claims: Sequence[ClaimResult], design: Design) -> list[str]:
     """What it does not show: what is undecided, doses, descriptive pairs, missing seeds, model size."""
     said = [claim_sentence(c) for c in claims if c.verdict == "undecided"]
-    said += [sentence(row, design) for row in rows if row.verdict == "undecided"]
+    wide, rest = _by_category([row for row in rows if row.verdict == "undecided"], rows)
+    said += [sentence(row, design) for row in wide]
+    if rest:
+        said.append(f"{_many(len(rest), 'further row')} of single tasks or other metrics undecided: see the table.")
     doses = sorted({f"{row.category} {row.task}" for row in rows if "dose check" in row.flags and row.task != "mean"})
     if doses:
         said.append(
@@ -149,6 +156,21 @@ def does_not_show(rows: Sequence[Comparison], claims: Sequence[ClaimResult], des
     if design.parameters is not None and design.parameters < METHOD_CHECK_BELOW:
         said.append("Anything about larger models: under 15M parameters a study is a method check.")
     return said
+
+
+def _by_category(
+    told: Sequence[Comparison], rows: Sequence[Comparison]
+) -> tuple[list[Comparison], list[Comparison]]:
+    """Rows that stand for their category under its first metric, and the rest."""
+    means = {(row.category, row.metric) for row in rows if row.task == "mean"}
+    first: dict[str, str] = {}
+    for row in rows:
+        first.setdefault(row.category, row.metric)
+    wide, rest = [], []
+    for row in told:
+        whole = row.task == "mean" or (row.category, row.metric) not in means
+        (wide if whole and row.metric == first[row.category] else rest).append(row)
+    return wide, rest
 
 
 def _marked(row: Comparison, design: Design) -> str:

@@ -63,9 +63,7 @@ class Timer:
 class Progress:
     """An observer for people and for the log."""
 
-    def __init__(
-        self, log: Path, timer: Timer, stream: TextIO | None = None, *, live: bool | None = None
-    ) -> None:
+    def __init__(self, log: Path, timer: Timer, stream: TextIO | None = None, *, live: bool | None = None) -> None:
         self._timer = timer
         self._console = Console(file=stream or sys.stderr, highlight=False)
         self._live_wanted = self._console.is_terminal if live is None else live
@@ -159,9 +157,7 @@ class Progress:
             self._live.update(Group(row))
         elif time.monotonic() - self._last_plain > _PLAIN_EVERY:
             self._last_plain = time.monotonic()
-            self._console.print(
-                escape(f"{name}: {share:.0%}{_facts(facts)}; study: {left} left"), soft_wrap=True
-            )
+            self._console.print(escape(f"{name}: {share:.0%}{_facts(facts)}; study: {left} left"), soft_wrap=True)
 
 
 class Quiet:

@@ -12,20 +12,21 @@ import json
 import resource
 import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from pretrial.errors import DivergedError, Interrupted, RunError
-from pretrial.execute.worker import load_function, make_pool, run_substep
+from pretrial.execute.worker import kill_workers, load_function, make_pool, run_substep, submit
 from pretrial.plan.steps import Step
 from pretrial.store.artefacts import Artefact, DamagedError, Store, payload_of, read_json, write_atomically
 from pretrial.store.identity import fingerprint
 
 Json = dict[str, Any]
+_LOOK_SECONDS = 0.2
 
 
 class Observer(Protocol):
@@ -105,47 +106,53 @@ class Context:
         payloads = [payload_of(kind, version, config, contents) for config in configs]
         keys = [fingerprint(payload) for payload in payloads]
         store = self.runner.store
-        made: list[Artefact | None] = [store.find(kind, key) for key in keys]
+        made = [self.runner.intact(store.find(kind, key)) for key in keys]
+        for artefact in made:
+            self.warnings += artefact.manifest["cost"].get("warnings", []) if artefact is not None else []
         missing = [i for i, artefact in enumerate(made) if artefact is None]
-        for i in [i for i, artefact in enumerate(made) if artefact is not None]:
-            self.warnings += made[i].manifest["cost"].get("warnings", [])  # type: ignore[union-attr]
-        if missing:
-            pool = self.runner.pool()
-            futures = {
-                i: pool.submit(
-                    run_substep,
-                    store.root,
-                    kind,
-                    keys[i],
-                    payloads[i],
-                    function,
-                    configs[i],
-                    settings[i] if settings else {},
-                    given,
-                )
-                for i in missing
-            }
-            done = len(configs) - len(missing)
-            try:
-                for i in missing:
-                    _, warnings, _ = futures[i].result()
-                    done += 1
-                    for message in warnings:
-                        self.warn(message)
-                    self.progress(done, len(configs), doing=labels[i] if labels else kind)
-                    made[i] = store.find(kind, keys[i])
+        calls = [
+            (store.root, kind, keys[i], payloads[i], function, configs[i], settings[i] if settings else {}, given)
+            for i in missing
+        ]
+        done = len(configs) - len(missing)
+        for i, warnings in zip(missing, self._in_pool(calls), strict=True):
+            done += 1
+            for message in warnings:
+                self.warn(message)
+            self.progress(done, len(configs), doing=labels[i] if labels else kind)
+            made[i] = self.runner.intact(store.find(kind, keys[i]))
+        lost = [keys[i][:12] for i, artefact in enumerate(made) if artefact is None]
+        if lost:
+            raise RunError(
+                f"{self.step.name}: {kind} {', '.join(lost)} cannot be read again as it was written",
+                remedy="Check the disk, then run the same command again.",
+            )
+        return made
+
+    def _in_pool(self, calls: Sequence[tuple[Any, ...]]) -> Iterator[list[str]]:
+        """Warnings of each sub-step, in order, as they are done; Ctrl-C is heard between and during them."""
+        if not calls:
+            return
+        futures = submit(self.runner.pool(), run_substep, calls)
+        try:
+            for future in futures:
+                while not future.done():
                     if self.stop_requested():
                         raise Interrupted("stopped on request")
-            except BrokenProcessPool:
-                self.runner.drop_pool()
-                raise RunError(
-                    f"{self.step.name}: a worker process died",
-                    remedy="Often that is the system's memory running out; try --workers 1.",
-                ) from None
-            finally:
-                for future in futures.values():
-                    future.cancel()
-        return [self.runner.verified(artefact) for artefact in made if artefact is not None]
+                    wait([future], timeout=_LOOK_SECONDS)
+                _, warnings, _ = future.result()
+                yield warnings
+        except BrokenProcessPool:
+            self.runner.drop_pool()
+            if self.stop_requested():
+                raise Interrupted("stopped on request") from None
+            raise RunError(
+                f"{self.step.name}: a worker process died",
+                remedy="Often that is the system's memory running out; try --workers 1.",
+            ) from None
+        finally:
+            for future in futures:
+                future.cancel()
 
 
 class Runner:
@@ -175,6 +182,7 @@ class Runner:
         self.store = store
         self.steps = {step.name: step for step in steps}
         self.observer = observer
+        store.warn = lambda message: self.observer.warn(message)
         self.workers = workers
         self.what = what
         self.stop = stop
@@ -257,6 +265,11 @@ class Runner:
                     self.ensure(name)
                 except RunError as error:
                     self.failures.setdefault(name, error)
+        except KeyboardInterrupt:
+            # A second Ctrl-C means now: not once the workers are done with what they have.
+            if self._pool is not None:
+                kill_workers(self._pool)
+            raise
         finally:
             self.drop_pool()
 
@@ -271,9 +284,9 @@ class Runner:
             return artefact
         step = self.steps[name]
         if (known := self.failure(name)) is not None:
-            if name not in self.failures:
-                self.failures[name] = known
-                self.observer.failed(step, known)
+            if isinstance(known, FailedInputError):
+                self._fail(known.origin, self.failure(known.origin) or known)
+            self._fail(name, known)
             raise known
         inputs = {}
         for given, upstream in step.inputs.items():
@@ -281,25 +294,29 @@ class Runner:
                 inputs[given] = self.verified(self.ensure(upstream), upstream)
             except RunError as error:
                 failed = _failed_input(step, upstream, error)
-                self.failures[name] = failed
+                self._fail(name, failed)
                 raise failed from error
         artefact = self._make(step, inputs)
         self._absent.clear()
         self._found[name] = artefact
         return artefact
 
-    def verified(self, artefact: Artefact, name: str | None = None) -> Artefact:
-        """The artefact with its hashes checked; a damaged one is made again when its step is known."""
+    def verified(self, artefact: Artefact, name: str) -> Artefact:
+        """The artefact of a step with its hashes checked; a damaged one is made again."""
+        if self.intact(artefact) is None:
+            self._found.pop(name, None)
+            artefact = self.ensure(name)
+        return artefact
+
+    def intact(self, artefact: Artefact | None) -> Artefact | None:
+        """The artefact where its hashes are right; `None` for none, and for a damaged one, which is said."""
+        if artefact is None:
+            return None
         try:
             self.store.verify(artefact)
         except DamagedError as error:
             self.observer.warn(f"{error}; it was set aside and is made again")
-            if name is None:
-                raise RunError(
-                    f"{error}", remedy="It was set aside; run the same command again to make it anew."
-                ) from None
-            self._found.pop(name, None)
-            artefact = self.ensure(name)
+            return None
         return artefact
 
     def pool(self) -> ProcessPoolExecutor:
@@ -324,7 +341,7 @@ class Runner:
         def waiting(holder: str) -> None:
             self.observer.log(f"{step.name}: waiting for {holder}, which is making it")
 
-        with self.store.lock(key, f"{self.what}: {step.name}", waiting):
+        with self.store.lock(key, f"{self.what}: {step.name}", waiting, self.stop):
             artefact = self.store.find(step.kind, key)
             if artefact is None or (step.changeable and step.settings.get("refresh")):
                 artefact = self._run(step, key, payload, inputs)
@@ -358,15 +375,23 @@ class Runner:
             if isinstance(error, DivergedError):
                 record = {"what": error.what, "where": error.where, "remedy": error.remedy}
                 write_atomically(self._failure_path(self.request(step.name)), json.dumps(record))
-            self.failures[step.name] = error
-            self.observer.failed(step, error)
+            self._fail(step.name, error)
             raise
         except BaseException:
             shutil.rmtree(out, ignore_errors=True)
             raise
+        self._failure_path(self.request(step.name)).unlink(missing_ok=True)
         self.made[step.name] = seconds
         self.observer.finished(step, seconds)
         return artefact
+
+    def _fail(self, name: str, error: RunError) -> None:
+        """Keep why a step failed, and say it once; what only follows from it is kept unsaid."""
+        if name in self.failures:
+            return
+        self.failures[name] = error
+        if not isinstance(error, FailedInputError):
+            self.observer.failed(self.steps[name], error)
 
     def _pointer(self, step: Step) -> str:
         if step.changeable:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import ctypes
 import importlib
 import os
+import shutil
 import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -74,9 +75,28 @@ def load_function(path: str) -> Callable[[Any], Json]:
 
 def make_pool(workers: int) -> ProcessPoolExecutor:
     """A pool of spawned processes that die with this one."""
-    return ProcessPoolExecutor(
-        workers, mp_context=get_context("spawn"), initializer=_start, initargs=(os.getpid(),)
-    )
+    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start, initargs=(os.getpid(),))
+
+
+def submit(
+    pool: ProcessPoolExecutor, function: Callable[..., Any], calls: Sequence[tuple[Any, ...]]
+) -> list[Future[Any]]:
+    """Submit one call of a function per tuple of arguments.
+
+    Submitting starts processes. Until one has said that it ignores Ctrl-C it must not get any, so they are born with
+    the signal held back.
+    """
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        return [pool.submit(function, *call) for call in calls]
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
+
+
+def kill_workers(pool: ProcessPoolExecutor) -> None:
+    """End a pool's processes at once, whatever they are doing."""
+    for process in list((pool._processes or {}).values()):
+        process.kill()
 
 
 def run_substep(
@@ -97,9 +117,13 @@ def run_substep(
             return key, list(found.manifest["cost"].get("warnings", [])), False
         context = WorkerContext(config, settings, inputs, store.scratch(key), store.work(key), [])
         started = time.monotonic()
-        facts = load_function(function)(context)
-        cost = {"seconds": time.monotonic() - started, "warnings": context.warnings}
-        store.commit(kind, key, payload, facts, context.out, cost)
+        try:
+            facts = load_function(function)(context)
+            cost = {"seconds": time.monotonic() - started, "warnings": context.warnings}
+            store.commit(kind, key, payload, facts, context.out, cost)
+        except BaseException:
+            shutil.rmtree(context.out, ignore_errors=True)
+            raise
         return key, context.warnings, True
 
 

@@ -2,8 +2,8 @@
 
 Guarantees. An artefact is in the store when its folder is: it is written under `tmp/`, flushed, hashed, given a
 manifest and renamed into place. Its files are hashed again when a step first reads them in a process; a wrong hash
-moves the artefact to `quarantine/`, so that it is made again. One process makes an artefact at a time; another
-that needs it waits. The store is shared by all studies under one root.
+or size moves the artefact to `quarantine/`, which is said, so that it is made again. One process makes an artefact
+at a time; another that needs it waits. The store is shared by all studies under one root.
 
 Losses. A hash protects against damage, not against someone who edits a manifest too. Files are trusted between
 two reads of one process.
@@ -11,12 +11,13 @@ two reads of one process.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,11 +25,12 @@ from typing import Any
 
 from pretrial.errors import RequestError
 from pretrial.store.identity import canonical, fingerprint, hash_file
-from pretrial.store.locks import locked
+from pretrial.store.locks import HeldError, locked
 
 Json = dict[str, Any]
 LAYOUT = 1
 MANIFEST = "manifest.json"
+_FOLDERS = ("artefacts", "requests", "work", "locks", "claims", "failures", "quarantine", "tmp")
 
 
 class DamagedError(RuntimeError):
@@ -59,57 +61,60 @@ class Artefact:
 
 
 class Store:
-    """All artefacts under one root."""
+    """All artefacts under one root. `warn` is told of each artefact that `find` sets aside."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, warn: Callable[[str], None] = lambda message: None) -> None:
         self.root = root
+        self.warn = warn
         self._verified: dict[str, tuple[tuple[str, int, int], ...]] = {}
 
     def prepare(self) -> None:
         """Make the folders and check the layout; raises `RequestError` for a newer one or an unwritable root."""
+        layout = self.root / "layout.json"
         try:
-            for folder in ("artefacts", "requests", "work", "locks", "claims", "quarantine", "tmp"):
+            for folder in _FOLDERS:
                 (self.root / folder).mkdir(parents=True, exist_ok=True)
+                # Making a folder that is there succeeds on a file system that was mounted to be read.
+                if not os.access(self.root / folder, os.W_OK | os.X_OK):
+                    raise PermissionError(0, "it is read-only")
+            if not layout.exists():
+                write_atomically(layout, canonical({"layout": LAYOUT}))
+            found = read_json(layout).get("layout")
         except OSError as error:
             raise RequestError(
-                f"the store at {self.root} cannot be written: {error.strerror}",
+                f"the store at {self.root} cannot be used: {error.strerror}",
                 remedy="Name another folder with --store or PRETRIAL_STORE.",
             ) from None
-        layout = self.root / "layout.json"
-        if not layout.exists():
-            write_atomically(layout, canonical({"layout": LAYOUT}))
-        found = read_json(layout).get("layout")
+        except ValueError:
+            found = "that cannot be read"
         if found != LAYOUT:
             raise RequestError(
-                f"the store at {self.root} has layout {found}; this version of Pretrial reads layout {LAYOUT}",
+                f"the store at {self.root} has a layout {found}; this version of Pretrial reads layout {LAYOUT}",
                 remedy="Use the version that wrote it, or name another folder with --store.",
             )
 
     # -- reading -------------------------------------------------------------------------------------------
 
     def find(self, kind: str, key: str) -> Artefact | None:
-        """The artefact, when it is there and its files have the sizes its manifest gives."""
+        """The artefact, when it is there and its files have the sizes its manifest gives.
+
+        One whose files do not is set aside, which `warn` is told, and counts as absent.
+        """
         path = self._folder(kind, key)
         try:
             manifest = read_json(path / MANIFEST)
+            damaged = [name for name, entry in manifest["files"].items() if not _looks_right(path / name, entry)]
+            if not damaged:
+                return Artefact(kind, key, path, manifest["content"], manifest["facts"], manifest)
         except (FileNotFoundError, NotADirectoryError):
-            return None
-        except ValueError:
-            self._quarantine(path)
-            return None
-        for name, entry in manifest["files"].items():
-            try:
-                stat = (path / name).stat()
-            except FileNotFoundError:
-                self._quarantine(path)
+            if not path.is_dir():
                 return None
-            if stat.st_size != entry["bytes"]:
-                self._quarantine(path)
-                return None
-            if stat.st_mtime_ns != entry["modified"] and hash_file(path / name) != entry["sha256"]:
-                self._quarantine(path)
-                return None
-        return Artefact(kind, key, path, manifest["content"], manifest["facts"], manifest)
+            damaged = [MANIFEST]
+        except (ValueError, KeyError):
+            damaged = [MANIFEST]
+        self._quarantine(path)
+        self.warn(f"{_damage(kind, key, damaged)}; it was set aside and is made again when it is needed")
+        return None
 
     def verify(self, artefact: Artefact) -> None:
         """Hash all files of an artefact, once per process while size and time stay the same.
@@ -127,14 +132,13 @@ class Store:
             damaged, state = [Path(error.filename).name], ()
         if damaged:
             self._quarantine(artefact.path)
-            names = ", ".join(sorted(damaged))
-            raise DamagedError(f"{artefact.kind} {artefact.key[:12]}: {names} is not what was written")
+            raise DamagedError(_damage(artefact.kind, artefact.key, damaged))
         self._verified[artefact.key] = state
 
     def all(self) -> Iterator[Artefact]:
         """Every artefact, by kind and key."""
-        for manifest in sorted((self.root / "artefacts").glob("*/*/" + MANIFEST)):
-            artefact = self.find(manifest.parent.parent.name, manifest.parent.name)
+        for folder in sorted((self.root / "artefacts").glob("*/*")):
+            artefact = self.find(folder.parent.name, folder.name)
             if artefact is not None:
                 yield artefact
 
@@ -148,14 +152,18 @@ class Store:
     # -- writing -------------------------------------------------------------------------------------------
 
     def lock(
-        self, key: str, what: str, waiting: Callable[[str], None] | None = None
+        self,
+        key: str,
+        what: str,
+        waiting: Callable[[str], None] | None = None,
+        stop: Callable[[], bool] = lambda: False,
     ) -> AbstractContextManager[None]:
-        """Exclusive right to make the artefact `key`; waits for whoever has it."""
-        return locked(self.root / "locks" / f"{key}.lock", what, wait=True, waiting=waiting)
+        """Exclusive right to make the artefact `key`; waits for whoever has it, until `stop()`."""
+        return locked(self._lock(key), what, wait=True, waiting=waiting, stop=stop)
 
     def scratch(self, key: str) -> Path:
-        """An empty folder on the store's file system, to write an artefact into."""
-        path = self.root / "tmp" / f"{key[:12]}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
+        """An empty folder on the store's file system, to write an artefact into; hold its lock meanwhile."""
+        path = self.root / "tmp" / f"{key}.{uuid.uuid4().hex[:8]}"
         path.mkdir(parents=True)
         return path
 
@@ -191,12 +199,14 @@ class Store:
             "made": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         }
         write_atomically(folder / MANIFEST, json.dumps(manifest, ensure_ascii=False, indent=1))
+        for inner in (path for path in [folder, *folder.rglob("*")] if path.is_dir()):
+            _flush(inner)
         target = self._folder(kind, key)
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.exists():
             self._quarantine(target)
         folder.rename(target)
-        _flush_folder(target.parent)
+        _flush(target.parent)
         artefact = Artefact(kind, key, target, content, facts, manifest)
         self._verified[key] = tuple(_state(target / name, name) for name in sorted(files))
         shutil.rmtree(self.root / "work" / key, ignore_errors=True)
@@ -212,19 +222,25 @@ class Store:
         (self.root / "requests" / request).unlink(missing_ok=True)
 
     def clean(self) -> None:
-        """Delete unfinished output of processes that are gone."""
-        for path in (self.root / "tmp").iterdir():
-            pid = path.name.split(".")[1] if path.name.count(".") >= 2 else ""
-            if not (pid.isdigit() and Path(f"/proc/{pid}").exists()):
+        """Delete unfinished output of processes that are gone: what nobody holds the lock of."""
+        for path in sorted((self.root / "tmp").iterdir()):
+            key = path.name.partition(".")[0]
+            # Whose process it was may be unknown here (another machine, a reused number); the lock is not.
+            with contextlib.suppress(HeldError), locked(self._lock(key), "cleaning up", wait=False):
                 shutil.rmtree(path, ignore_errors=True)
 
     def _folder(self, kind: str, key: str) -> Path:
         return self.root / "artefacts" / kind / key
 
+    def _lock(self, key: str) -> Path:
+        return self.root / "locks" / f"{key}.lock"
+
     def _quarantine(self, path: Path) -> None:
         target = self.root / "quarantine" / f"{path.parent.name}-{path.name}-{uuid.uuid4().hex[:8]}"
         target.parent.mkdir(parents=True, exist_ok=True)
-        path.rename(target)
+        # Another process may have met the same damage first.
+        with contextlib.suppress(FileNotFoundError):
+            path.rename(target)
 
 
 class FileHashes:
@@ -232,8 +248,11 @@ class FileHashes:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._known: dict[str, list[Any]] = read_json(path) if path.exists() else {}
         self._changed = False
+        self._known: dict[str, list[Any]] = {}
+        # What cannot be read was a memory only: the files are hashed again.
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError, ValueError):
+            self._known = read_json(path)
 
     def known(self, path: Path) -> str | None:
         """The hash, when the file has not changed since it was last hashed."""
@@ -282,6 +301,22 @@ def payload_of(kind: str, version: int, config: Mapping[str, Any], inputs: Mappi
     return {"kind": kind, "version": version, "config": dict(config), "inputs": dict(inputs)}
 
 
+def _looks_right(path: Path, entry: Mapping[str, Any]) -> bool:
+    """Whether a file has its size and time, or, where it was copied since, its size and hash."""
+    try:
+        stat = path.stat()
+    except FileNotFoundError:
+        return False
+    if stat.st_size != entry["bytes"]:
+        return False
+    return bool(stat.st_mtime_ns == entry["modified"] or hash_file(path) == entry["sha256"])
+
+
+def _damage(kind: str, key: str, names: Sequence[str]) -> str:
+    verb = "is" if len(names) == 1 else "are"
+    return f"{kind} {key[:12]}: {', '.join(sorted(names))} {verb} not what was written"
+
+
 def _state(path: Path, name: str) -> tuple[str, int, int]:
     stat = path.stat()
     return name, stat.st_size, stat.st_mtime_ns
@@ -293,7 +328,3 @@ def _flush(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _flush_folder(path: Path) -> None:
-    _flush(path)
