@@ -215,16 +215,19 @@ def print_explanation(console: Console, said: Json) -> None:
         console.print(Text(f"{row['where']} {row['field']}: {_short(row['before'])} → {_short(row['now'])}"))
     for row in said["record"]:
         console.print(Text(f"execution record, {row['field']}: {_short(row['before'])} → {_short(row['now'])}"))
+    reasons: dict[str, list[str]] = {}
     for step in said["steps"]:
         if step["differs"]:
-            fields = "; ".join(
-                f"{row['field']}: {_short(row['before'])} → {_short(row['now'])}" for row in step["differs"]
-            )
-            console.print(Text(f"  {step['step']}: {fields}"))
+            why = "; ".join(f"{r['field']}: {_short(r['before'])} → {_short(r['now'])}" for r in step["differs"])
         elif step["because_of"]:
-            console.print(Text(f"  {step['step']}: since {step['because_of'][0]} runs"), style="dim")
+            why = "an input of theirs is made anew"
         else:
-            console.print(Text(f"  {step['step']}: its output is not in the store"))
+            why = "their output is not in the store"
+        reasons.setdefault(why, []).append(step["step"])
+    for why, steps in reasons.items():
+        more = f" and {len(steps) - 2} more" if len(steps) > 2 else ""
+        console.print(Text(f"  {len(steps)} steps run, since {why}"))
+        console.print(Text(f"    {', '.join(steps[:2])}{more}", style="dim"))
 
 
 def amount(count: float) -> str:

@@ -133,6 +133,10 @@ class Trial:
             return None
         return make_record(self._cache(), self.study.training.precision).values
 
+    def last_record(self) -> Json | None:
+        """This machine's record, else the one of the workspace's last run: for looking, not for running."""
+        return self.record() or self._run_file().get("record")
+
     def graph(
         self,
         record: Json | None,
@@ -173,7 +177,7 @@ class Trial:
 
         With `probe`, the training speed is measured in a process of its own and remembered.
         """
-        record = self.record(choose=probe)
+        record = self.record(choose=True) if probe else self.last_record()
         graph = self.graph(record, only=only)
         if probe:
             self._probe(graph)
@@ -184,7 +188,7 @@ class Trial:
 
     def status(self, *, verify: bool = False) -> Json:
         """What is there, what is missing, how large the store is and what of it may be freed."""
-        record = self.record()
+        record = self.last_record()
         graph = self.graph(record)
         runner = Runner(self.store, graph.steps.values(), Quiet())
         cached = self._cached(runner)
@@ -226,7 +230,7 @@ class Trial:
 
     def explain(self) -> Json:
         """Why steps would run: the fields of the study and of the steps that differ from the last run's."""
-        record = self.record()
+        record = self.last_record()
         graph = self.graph(record)
         runner = Runner(self.store, graph.steps.values(), Quiet())
         missing = sorted(set(graph.steps) - self._cached(runner), key=list(graph.steps).index)
@@ -388,7 +392,7 @@ class Trial:
         Raises:
             RequestError: when nothing was evaluated yet.
         """
-        record = self.record(accept=False) or self._run_file().get("record")
+        record = self.last_record()
         graph = self.graph(record)
         runner = Runner(self.store, graph.steps.values(), Quiet())
         return self._findings(graph, runner, history(self.store, self.study.name), record, accepted=False)
@@ -396,7 +400,7 @@ class Trial:
     def report(self) -> Path:
         """Write the report again from what is in the store; the page's path."""
         with locked(self.places.workspace / ".lock", f"report of {self.study.name}", wait=True):
-            record = self.record() or self._run_file().get("record")
+            record = self.last_record()
             graph = self.graph(record)
             runner = Runner(self.store, graph.steps.values(), Quiet())
             self._write_report(graph, runner, history(self.store, self.study.name), record, accepted=False)
@@ -424,7 +428,7 @@ class Trial:
             raise RequestError(
                 f"there is no variant {variant!r}", remedy=f"The study has {', '.join(self.study.variants)}."
             )
-        graph = self.graph(self.record() or self._run_file().get("record"))
+        graph = self.graph(self.last_record())
         seed = seed if seed is not None else self.study.seeds[0]
         tokens = tokens if tokens is not None else graph.courses[variant].end
         name = graph.checkpoints.get((variant, seed, tokens))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +13,7 @@ from hypothesis import strategies as st
 
 from pretrial.evaluate.load import CheckpointScorer
 from pretrial.evaluate.scorer import Passage, pack
+from pretrial.model.spec import ModelSpec
 
 CONTEXT, VOCABULARY = 32, 257
 
@@ -95,3 +99,27 @@ def test_packing_places_everything_once_and_overfills_no_row(lengths: list[int])
     assert all(sum(lengths[index] for index in row) <= 50 for row in rows)
     # No two rows that are at most half full: best fit would have joined them.
     assert sum(2 * sum(lengths[index] for index in row) <= 50 for row in rows) <= 1
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler to compile with")
+def test_compiled_scores_equal_eager_ones_and_nothing_is_compiled_twice(
+    checkpoint: Any, record: dict[str, Any]
+) -> None:
+    spec = ModelSpec(2, 32, 4, 48)
+    eager, compiled = (
+        CheckpointScorer(spec, VOCABULARY, CONTEXT, 256, {**record, "backend": backend})
+        for backend in ("eager", "compiled")
+    )
+    torch._dynamo.utils.counters.clear()
+    for scorer in (eager, compiled, compiled):
+        scorer.load(checkpoint.path)
+    asked = passages(3, 50)
+    wanted, made = eager.score(asked), compiled.score(asked)
+    compiled.load(checkpoint.path)
+    again = compiled.score(asked)
+    compiled.score(asked[:3])
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 2
+    for one, two, three in zip(wanted, made, again, strict=True):
+        assert two.logprobs == pytest.approx(one.logprobs, abs=1e-4)
+        assert (two.logprobs == three.logprobs).all()

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TextIO
 
-from rich.console import Console, Group
+from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
 from rich.progress_bar import ProgressBar
@@ -148,13 +148,16 @@ class Progress:
         name, done, total, facts = self._current
         share = done / total if total else 0.0
         if self._live is not None:
-            row = Table.grid(padding=(0, 1))
+            row = Table.grid(padding=(0, 1), expand=True)
+            row.add_column(width=24)
+            row.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
+            row.add_column(no_wrap=True, justify="right")
             row.add_row(
                 ProgressBar(total=1.0, completed=share, width=24),
                 Text(f"{name}{_facts(facts)}"),
                 Text(f"study: {left} left", style="bold"),
             )
-            self._live.update(Group(row))
+            self._live.update(row)
         elif time.monotonic() - self._last_plain > _PLAIN_EVERY:
             self._last_plain = time.monotonic()
             self._console.print(escape(f"{name}: {share:.0%}{_facts(facts)}; study: {left} left"), soft_wrap=True)

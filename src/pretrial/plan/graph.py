@@ -65,7 +65,6 @@ class Graph:
         evaluations: what is measured, by variant and seed.
         anchors: (variant, category, task) to its step.
         ledgers: (variant, seed) to its step.
-        wanted: step names in the order in which they are asked for.
     """
 
     study: Study
@@ -76,9 +75,30 @@ class Graph:
     evaluations: tuple[Evaluated, ...]
     anchors: dict[tuple[str, str, str], str]
     ledgers: dict[tuple[str, int], str]
-    wanted: tuple[str, ...]
     vocabulary: int
     options: Options = field(repr=False)
+
+    def wanted(self, variants: Sequence[str] = (), seeds: Sequence[int] = ()) -> tuple[str, ...]:
+        """Names of the steps that are asked for, in order: checkpoints and what is said of them; all by default.
+
+        Args:
+            variants: only these and the baseline, without which they compare with nothing.
+            seeds: only these.
+        """
+        chosen = {self.study.baseline, *variants} if variants else set(self.study.variants)
+        said: dict[tuple[Mark, int], list[str]] = {}
+        for evaluated in self.evaluations:
+            said.setdefault((evaluated.mark, evaluated.seed), []).append(evaluated.step)
+        names: list[str] = []
+        for (variant, seed), ledger in self.ledgers.items():
+            if variant not in chosen or (seeds and seed not in seeds):
+                continue
+            for mark in self.marks:
+                if mark.variant == variant:
+                    names += [self.checkpoints[variant, seed, mark.tokens], *said.get((mark, seed), [])]
+            names.append(ledger)
+        names += [anchor for (variant, _, _), anchor in self.anchors.items() if variant in chosen]
+        return tuple(dict.fromkeys(names))
 
     def ends(self, variant: str) -> Mark:
         """The mark at a variant's end."""
@@ -136,7 +156,6 @@ class _Builder:
         self.study = study
         self.options = options
         self.steps: dict[str, Step] = {}
-        self.wanted: list[str] = []
         self._bench_configs: dict[str, Json] = {}
 
     def build(self) -> Graph:
@@ -157,7 +176,6 @@ class _Builder:
                 for mark in marks[variant]:
                     evaluations += self._evaluations(mark, seed, checkpoints[variant, seed, mark.tokens])
                 ledgers[variant, seed] = self._ledger(variant, seed, checkpoints)
-                self.wanted.append(ledgers[variant, seed])
         anchors = self._anchors(chosen)
         return Graph(
             study=study,
@@ -168,7 +186,6 @@ class _Builder:
             evaluations=tuple(evaluations),
             anchors=anchors,
             ledgers=ledgers,
-            wanted=tuple(dict.fromkeys(self.wanted)),
             vocabulary=vocabulary,
             options=self.options,
         )
@@ -423,7 +440,6 @@ class _Builder:
             else:
                 step = self._bench(checkpoint, task)
                 found.append(Evaluated(mark, seed, task, evaluate.CATEGORIES[task], step, checkpoint))
-        self.wanted += [evaluated.step for evaluated in found]
         return found
 
     def _evaluation(self, checkpoint: str, kind: str, task: str, config: Json, settings: Json, inputs: Json) -> str:
@@ -481,7 +497,9 @@ class _Builder:
         study = self.study
         made: dict[tuple[str, str, str], str] = {}
         seed = study.seeds[0]
-        domains = [(c, d) for c in ("held-out", "transfer") if c in study.evaluate.tasks for d in self._domains(c)]
+        domains = [
+            (c, d) for c in ("held-out", "transfer", "cloze") if c in study.evaluate.tasks for d in self._domains(c)
+        ]
         for variant in chosen:
             course = self.courses[variant]
             for category, domain in domains:
@@ -512,7 +530,6 @@ class _Builder:
                     )
                 )
                 made[variant, category, domain] = name
-                self.wanted.append(name)
         return made
 
     def _domains(self, category: str) -> tuple[str, ...]:
