@@ -20,6 +20,8 @@ from pretrial.store.artefacts import Store
 
 SRC = Path(__file__).resolve().parent.parent / "src"
 COMMAND = [sys.executable, "-c", "from pretrial.cli import main; main()"]
+BARE = [sys.executable, __file__]
+"""The same command, whose report leaves out pictures and the drawing library: the part that takes seconds."""
 
 STUDY = """\
 schema: 1
@@ -59,10 +61,11 @@ claims:
   - mixed→text equals text→text on held-out prose within 50%, at equal compute
 """
 
-_NOUNS = "river city letter garden winter bridge author machine village answer signal harbour question island".split()
-_VERBS = "crosses remembers answers builds leaves follows measures carries opens forgets draws keeps".split()
-_ADJECTIVES = "quiet old narrow bright careful northern patient broken early simple heavy distant".split()
-_NAMES = "count index value total node queue buffer score limit offset table token".split()
+_words = str.split
+_NOUNS = _words("river city letter garden winter bridge author machine village answer signal harbour question island")
+_VERBS = _words("crosses remembers answers builds leaves follows measures carries opens forgets draws keeps")
+_ADJECTIVES = _words("quiet old narrow bright careful northern patient broken early simple heavy distant")
+_NAMES = _words("count index value total node queue buffer score limit offset table token")
 
 
 def prose(number: int, *, voice: str = "The") -> str:
@@ -135,16 +138,16 @@ class Place:
 
         return pretrial.trial(self.study, workspace=self.workspace, store=self.store)
 
-    def arguments(self, command: str, *options: str) -> list[str]:
+    def arguments(self, command: str, *options: str, program: Sequence[str] = BARE) -> list[str]:
         """`pretrial COMMAND smoke.yaml OPTIONS` on this place's store and workspace."""
         places = ["--workspace", str(self.workspace), "--store", str(self.store)]
-        return [*COMMAND, *command.split(), str(self.study), *places, *options]
+        return [*program, *command.split(), str(self.study), *places, *options]
 
     def call(
-        self, command: str, *options: str, env: Mapping[str, str] | None = None
+        self, command: str, *options: str, program: Sequence[str] = BARE, env: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Run a command in a process of its own, to its end."""
-        return call(self.arguments(command, *options), self.folder, env=env)
+        return call(self.arguments(command, *options, program=program), self.folder, env=env)
 
     def copy(self, to: Path) -> Place:
         """The same place elsewhere, finished work included."""
@@ -180,7 +183,9 @@ def make_place(folder: Path, trial: Path | None = None) -> Place:
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """This process's environment for a child: uncompiled, and without places of the outer world."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PRETRIAL_")}
-    return kept | {"PYTHONPATH": str(SRC), "TORCH_COMPILE_DISABLE": "1", **(extra or {})}
+    # Threads that spin while they wait take the processor from whoever else runs tests.
+    quiet = {"PYTHONPATH": str(SRC), "TORCH_COMPILE_DISABLE": "1", "OMP_WAIT_POLICY": "PASSIVE", "COLUMNS": "120"}
+    return kept | quiet | dict(extra or {})
 
 
 def call(
@@ -190,3 +195,26 @@ def call(
     return subprocess.run(
         command, cwd=folder, env=environment(env), capture_output=True, text=True, timeout=300, check=False
     )
+
+
+def without_pictures() -> None:
+    """Let reports of this process leave out what is drawn."""
+    from pretrial import trials
+
+    whole = trials.Trial._write_report
+
+    def bare(*arguments: Any, **options: Any) -> None:
+        from pretrial.report import figures, page
+
+        figures.figures = lambda data: []
+        page._bundle = lambda: ""
+        whole(*arguments, **options)
+
+    trials.Trial._write_report = bare
+
+
+if __name__ == "__main__":
+    without_pictures()
+    from pretrial.cli import main
+
+    main()

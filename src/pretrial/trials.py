@@ -14,22 +14,23 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pretrial.errors import RequestError
+from pretrial.errors import RequestError, RunError
 from pretrial.execute.progress import Progress, Quiet, Timer
 from pretrial.execute.runner import FailedInputError, Observer, Runner
 from pretrial.plan import cost
 from pretrial.plan.graph import Graph, Options, build_graph, recipe_json
 from pretrial.plan.registration import History, history, register
-from pretrial.plan.view import describe, warnings
+from pretrial.plan.view import describe, epochs, warnings
 from pretrial.store.artefacts import FileHashes, Store, read_json, write_atomically
 from pretrial.store.identity import differences, fingerprint
 from pretrial.store.locks import HeldError, locked
 from pretrial.study.load import load_study, parse_study
 from pretrial.study.schema import Study
+from pretrial.train.record import make_record, remembered
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,9 +67,7 @@ class Outcome:
         return not self.failures
 
 
-def places(
-    study: Study, workspace: Path | None = None, store: Path | None = None, data: Path | None = None
-) -> Places:
+def places(study: Study, workspace: Path | None = None, store: Path | None = None, data: Path | None = None) -> Places:
     """Places of a trial: what is given, else the environment, else `pretrial-runs` beside the study file.
 
     Raises:
@@ -123,12 +122,8 @@ class Trial:
 
     # -- looking ---------------------------------------------------------------------------------------------
 
-    def record(self, *, choose: bool = False, accept: bool = False) -> Json | None:
+    def record(self, *, choose: bool = False) -> Json | None:
         """The execution record of this machine; `None` while nothing was tried here, unless it is to be chosen."""
-        from pretrial.train.record import make_record, remembered
-
-        if accept and (kept := self._run_file().get("record")):
-            return dict(kept)
         if not choose and not remembered(self._cache()):
             return None
         return make_record(self._cache(), self.study.training.precision).values
@@ -143,22 +138,16 @@ class Trial:
         *,
         refresh: bool = False,
         only: Sequence[str] = (),
-        seeds: Sequence[int] | None = None,
     ) -> Graph:
-        """All steps of the study on this machine."""
-        for name in only:
-            if name not in self.study.variants:
-                raise RequestError(
-                    f"there is no variant {name!r}", remedy=f"The study has {', '.join(self.study.variants)}."
-                )
+        """All steps of the study under a record, or of some of its variants."""
+        self._check_asked(only, ())
         hashes = FileHashes(self.places.store / "fingerprints.json")
         chosen = tuple(only)
         if chosen and self.study.baseline not in chosen:
             # A variant alone cannot be compared; its baseline is part of what was asked for.
             chosen = (self.study.baseline, *chosen)
-        study = replace(self.study, seeds=tuple(seeds)) if seeds else self.study
         graph = build_graph(
-            study,
+            self.study,
             Options(
                 data=self.places.data,
                 record=record,
@@ -205,9 +194,7 @@ class Trial:
                     self.store.verify(artefact)
                 except RuntimeError as error:
                     damaged.append(str(error))
-        quarantined = sum(
-            p.stat().st_size for p in (self.store.root / "quarantine").rglob("*") if p.is_file()
-        )
+        quarantined = sum(p.stat().st_size for p in (self.store.root / "quarantine").rglob("*") if p.is_file())
         done: dict[str, list[int]] = {}
         for name, step in graph.steps.items():
             count = done.setdefault(step.group, [0, 0])
@@ -245,17 +232,14 @@ class Trial:
             if old is None:
                 why: list[Json] = [{"field": "(new step)", "before": None, "now": None}]
             else:
-                why = [
-                    {"field": field, "before": a, "now": b}
-                    for field, a, b in differences(old, now["steps"][name])
-                ]
+                why = [{"field": field, "before": a, "now": b} for field, a, b in differences(old, now["steps"][name])]
             upstream = [s for s in graph.steps[name].inputs.values() if s in missing]
             changed.append({"step": name, "differs": why, "because_of": upstream})
         return {
             "first_run": False,
             "missing": missing,
             "study": [
-                {"field": field, "before": a, "now": b, "where": self.study.where(field)}
+                {"field": field, "before": a, "now": b, "where": self.study.where(_dotted(field))}
                 for field, a, b in differences(before["study"], now["study"])
             ],
             "record": [
@@ -285,13 +269,15 @@ class Trial:
             Interrupted: after Ctrl-C, at the next safe point.
         """
         started = time.monotonic()
+        self._check_asked(only, seeds or ())
+        self._check_workspace()
         lock = self.places.workspace / ".lock"
         try:
             with locked(lock, f"study {self.study.name}", wait=False):
                 return self._run(
                     started,
                     tuple(only),
-                    seeds,
+                    tuple(seeds or ()),
                     workers or default_workers(),
                     refresh,
                     retry,
@@ -310,7 +296,7 @@ class Trial:
         self,
         started: float,
         only: tuple[str, ...],
-        seeds: Sequence[int] | None,
+        seeds: tuple[int, ...],
         workers: int,
         refresh: bool,
         retry: bool,
@@ -319,28 +305,35 @@ class Trial:
     ) -> Outcome:
         self.store.prepare()
         self.store.clean()
-        # Whatever is wrong with the request shows before time is spent on the machine's record.
-        self.graph(None, only=only)
-        record = self.record(choose=True, accept=accept)
-        graph = self.graph(record, refresh=refresh, only=only, seeds=seeds)
+        if self.record() is None:
+            # Whatever is wrong with the request shows before time is spent on trying out the machine.
+            self.graph(None)
+        machine = make_record(self._cache(), self.study.training.precision)
+        record = machine.values
+        graph = self.graph(record, refresh=refresh)
+        wanted = graph.wanted(only, seeds)
+        accepted = self._accepted(record) if accept else None
         speeds = cost.Speeds(self.store)
         forecast = cost.forecast(graph, speeds)
         with _stopping() as stop:
+            before = Quiet()
             runner = Runner(
                 self.store,
                 graph.steps.values(),
-                Quiet(),
+                before,
                 workers=workers,
                 what=f"study {self.study.name}",
                 stop=stop,
                 retry=retry,
+                accepted=self._looking(self.graph(accepted)) if accepted else None,
             )
             if refresh:
                 for step in graph.steps.values():
                     if step.changeable:
                         runner.forget(step.name)
-            missing = needed(graph, runner)
-            if not missing and self._stamp(graph, runner) == self._run_file().get("stamp"):
+            missing = needed(graph, runner, wanted)
+            stamp = self._stamp(graph, runner)
+            if not missing and stamp is not None and stamp == self._run_file().get("stamp"):
                 return self._outcome(runner, started, new=False)
             self._check_disk(graph, forecast, missing)
             registered = register(self.store, self.study, self._known(graph, runner))
@@ -349,29 +342,30 @@ class Trial:
                 {name: step.group for name, step in graph.steps.items()},
             )
             watching: Observer
-            with Progress(
-                self.places.workspace / "log.jsonl", timer, live=False if quiet else None
-            ) as progress:
+            with Progress(self.places.workspace / "log.jsonl", timer, live=False if quiet else None) as progress:
                 watching = Quiet() if quiet else progress
                 runner.observer = watching
+                if machine.note:
+                    watching.log(machine.note)
                 self._warn_of_changes(graph, runner, watching)
-                for warning in warnings(graph, {}):
+                for warning in (*before.warnings, *warnings(graph, {})):
                     watching.warn(warning)
-                runner.run(graph.wanted)
+                self._check_epochs(graph, runner, only)
+                runner.run(tuple(dict.fromkeys([*missing, *wanted])))
                 for name, seconds in runner.made.items():
                     cost.measure(graph.steps[name], seconds, graph, speeds)
                 speeds.save()
-                if not quiet:
-                    progress.log("analysis and report")
-                self._write_report(graph, runner, registered, record, accepted=accept)
-        self._save(graph, runner, record)
+                if not any(runner.find(evaluated.step) for evaluated in graph.evaluations):
+                    self._save(graph, runner, record, accepted, reported=False)
+                    raise self._nothing(runner)
+                watching.log("analysis and report")
+                self._write_report(graph, runner, registered, record, accepted=runner.used_accepted)
+        self._save(graph, runner, record, accepted, reported=True)
         return self._outcome(runner, started, new=True)
 
     def _outcome(self, runner: Runner, started: float, *, new: bool) -> Outcome:
         failures = {
-            name: str(error)
-            for name, error in runner.failures.items()
-            if not isinstance(error, FailedInputError)
+            name: str(error) for name, error in runner.failures.items() if not isinstance(error, FailedInputError)
         }
         if not new:
             failures = dict(self._run_file().get("failures", {}))
@@ -392,18 +386,16 @@ class Trial:
         Raises:
             RequestError: when nothing was evaluated yet.
         """
-        record = self.last_record()
-        graph = self.graph(record)
-        runner = Runner(self.store, graph.steps.values(), Quiet())
-        return self._findings(graph, runner, history(self.store, self.study.name), record, accepted=False)
+        graph, runner, record = self._kept()
+        registered = history(self.store, self.study.name)
+        return self._findings(graph, runner, registered, record, accepted=runner.used_accepted)
 
     def report(self) -> Path:
         """Write the report again from what is in the store; the page's path."""
         with locked(self.places.workspace / ".lock", f"report of {self.study.name}", wait=True):
-            record = self.last_record()
-            graph = self.graph(record)
-            runner = Runner(self.store, graph.steps.values(), Quiet())
-            self._write_report(graph, runner, history(self.store, self.study.name), record, accepted=False)
+            graph, runner, record = self._kept()
+            registered = history(self.store, self.study.name)
+            self._write_report(graph, runner, registered, record, accepted=runner.used_accepted)
         return self._report()
 
     def results(self) -> pd.DataFrame:
@@ -428,7 +420,7 @@ class Trial:
             raise RequestError(
                 f"there is no variant {variant!r}", remedy=f"The study has {', '.join(self.study.variants)}."
             )
-        graph = self.graph(self.last_record())
+        graph, runner, _ = self._kept()
         seed = seed if seed is not None else self.study.seeds[0]
         tokens = tokens if tokens is not None else graph.courses[variant].end
         name = graph.checkpoints.get((variant, seed, tokens))
@@ -438,7 +430,7 @@ class Trial:
                 f"{variant} has no checkpoint at {tokens:,} tokens under seed {seed}",
                 remedy=f"Seeds: {list(self.study.seeds)}; tokens: {', '.join(f'{t:,}' for t in points)}.",
             )
-        artefact = Runner(self.store, graph.steps.values(), Quiet()).find(name)
+        artefact = runner.find(name)
         if artefact is None:
             raise RequestError(f"{name} has not been trained yet", remedy="Run the study first.")
         return artefact.path
@@ -454,6 +446,70 @@ class Trial:
         return f"<Trial {s.name}: {len(s.variants)} variants × {len(s.seeds)} seeds, {done}>"
 
     # -- inside ----------------------------------------------------------------------------------------------
+
+    def _check_asked(self, only: Sequence[str], seeds: Sequence[int]) -> None:
+        for name in only:
+            if name not in self.study.variants:
+                raise RequestError(
+                    f"there is no variant {name!r}", remedy=f"The study has {', '.join(self.study.variants)}."
+                )
+        for seed in seeds:
+            if seed not in self.study.seeds:
+                raise RequestError(
+                    f"the study has no seed {seed}", remedy=f"It has {', '.join(map(str, self.study.seeds))}."
+                )
+
+    def _check_workspace(self) -> None:
+        folder = self.places.workspace
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            problem = None if os.access(folder, os.W_OK | os.X_OK) else "it is read-only"
+        except OSError as error:
+            problem = error.strerror
+        if problem:
+            raise RequestError(
+                f"the workspace {folder} cannot be used: {problem}", remedy="Name another with --workspace."
+            )
+
+    def _check_epochs(self, graph: Graph, runner: Runner, only: Sequence[str]) -> None:
+        """Read the capped sources and see, before anything is trained, that no variant passes its cap."""
+        caps = self.study.epochs_cap
+        if not caps:
+            return
+        runner.run([name for source in caps if (name := f"tokens of {source} (train)") in graph.steps])
+        for variant in (self.study.baseline, *only) if only else self.study.variants:
+            passes = epochs(graph, graph.courses[variant], windows(graph, runner))
+            for source, count in passes.items():
+                if source in caps and count > caps[source]:
+                    raise RequestError(
+                        f"{variant} passes {count:.2f} times over {source}, which is capped at {caps[source]:g} epochs",
+                        where=self.study.where(f"sources.{source}.max-epochs"),
+                        remedy="Give the source more text, lower its share or the budget, or raise the cap.",
+                    )
+
+    def _accepted(self, record: Json) -> Json | None:
+        """The other record whose checkpoints `--accept-record` takes: that of the workspace's last run."""
+        run = self._run_file()
+        return next((dict(kept) for kept in (run.get("record"), run.get("accepted")) if kept and kept != record), None)
+
+    def _looking(self, graph: Graph, accepted: Runner | None = None) -> Runner:
+        """A runner that is only asked what is there."""
+        return Runner(self.store, graph.steps.values(), Quiet(), accepted=accepted)
+
+    def _kept(self) -> tuple[Graph, Runner, Json | None]:
+        """The study under the record of its last run, which is what its results were made under."""
+        run = self._run_file()
+        record = run.get("record") or self.record()
+        graph = self.graph(record)
+        accepted = self._looking(self.graph(run["accepted"])) if run.get("accepted") else None
+        return graph, self._looking(graph, accepted), record
+
+    def _nothing(self, runner: Runner) -> RunError:
+        """What to raise when not one evaluation could be made: the first failure that is not another's consequence."""
+        for name, error in runner.failures.items():
+            if not isinstance(error, FailedInputError):
+                return RunError(f"{name} failed: {error.what}", where=error.where, remedy=error.remedy)
+        return RunError(f"{self.study.name} has no results", remedy="See log.jsonl in its workspace.")
 
     def _table(self, name: str) -> pd.DataFrame:
         import pandas as pd
@@ -498,16 +554,21 @@ class Trial:
         except (FileNotFoundError, ValueError):
             return {}
 
-    def _save(self, graph: Graph, runner: Runner, record: Json | None) -> None:
+    def _save(
+        self, graph: Graph, runner: Runner, record: Json | None, accepted: Json | None, *, reported: bool
+    ) -> None:
         write_atomically(
             self.places.workspace / "plan.json", json.dumps(recipe_json(graph), ensure_ascii=False, indent=1)
         )
         failures = {
-            name: str(error)
-            for name, error in runner.failures.items()
-            if not isinstance(error, FailedInputError)
+            name: str(error) for name, error in runner.failures.items() if not isinstance(error, FailedInputError)
         }
-        run = {"record": record, "stamp": self._stamp(graph, runner), "failures": failures}
+        run = {
+            "record": record,
+            "accepted": accepted,
+            "stamp": self._stamp(graph, runner) if reported else None,
+            "failures": failures,
+        }
         write_atomically(self.places.workspace / "run.json", json.dumps(run, ensure_ascii=False, indent=1))
 
     def _stamp(self, graph: Graph, runner: Runner) -> str | None:
@@ -515,7 +576,7 @@ class Trial:
         if not self._report().exists():
             return None
         contents = {}
-        for name in graph.wanted:
+        for name in graph.wanted():
             artefact = runner.find(name)
             contents[name] = artefact.content if artefact is not None else "failed"
         entries = [vars(entry) for entry in history(self.store, self.study.name).entries]
@@ -525,6 +586,7 @@ class Trial:
                 "study": json.loads(json.dumps(self.study.resolved())),
                 "contents": contents,
                 "registered": json.loads(json.dumps(entries)),
+                "accepted": runner.used_accepted,
             }
         )
 
@@ -588,22 +650,28 @@ def default_workers() -> int:
     return max(1, min(8, len(os.sched_getaffinity(0))))
 
 
-def needed(graph: Graph, runner: Runner) -> list[str]:
-    """Steps that have to run for what is wanted, upstream first; those known to fail are left out."""
-    seen: dict[str, bool] = {}
+def needed(graph: Graph, runner: Runner, wanted: Sequence[str]) -> list[str]:
+    """Steps that have to run for what is wanted, upstream first; those known to fail are left out.
+
+    What lies between is looked at too, since the report reads it; a snapshot only where something reads it again,
+    since taking it anew could find another installation.
+    """
+    seen: set[str] = set()
     order: list[str] = []
 
     def visit(name: str) -> None:
         if name in seen:
             return
-        seen[name] = True
-        if runner.find(name) is not None or runner.failure(name) is not None:
-            return
-        for upstream in graph.steps[name].inputs.values():
-            visit(upstream)
-        order.append(name)
+        seen.add(name)
+        step = graph.steps[name]
+        missing = runner.find(name) is None and runner.failure(name) is None
+        for upstream in step.inputs.values():
+            if missing or not graph.steps[upstream].changeable:
+                visit(upstream)
+        if missing:
+            order.append(name)
 
-    for name in graph.wanted:
+    for name in wanted:
         visit(name)
     return order
 
@@ -617,6 +685,11 @@ def windows(graph: Graph, runner: Runner) -> dict[str, cost.Figure]:
             count = max(0, (int(artefact.facts["tokens"]) - 1) // graph.study.context)
             found[source] = cost.Figure(count, "measured")
     return found
+
+
+def _dotted(field: str) -> str:
+    """`stages[1].tokens` as a study file's marks spell it: `stages.1.tokens`."""
+    return field.replace("[", ".").replace("]", "")
 
 
 @contextmanager

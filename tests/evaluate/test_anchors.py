@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,7 @@ import zstandard
 from pretrial.evaluate import anchors
 from pretrial.evaluate.documents import HeldOut, choose_documents
 from pretrial.evaluate.ngram import TrigramModel
-from pretrial.model.spec import ModelSpec
 from pretrial.tokens.tokenizer import TextTokenizer
-from pretrial.train.spec import LrPiece, Segment, base_json
 
 STEP = "pretrial.evaluate.anchors:evaluate_anchors"
 CONTEXT = 32
@@ -28,28 +25,11 @@ CONTEXT = 32
 def course(make_tokens: Callable[..., Any], words: Callable[[int, int], str]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Configuration and training tokens of a course over two sources: half and half, then one alone."""
     segments = [
-        Segment(
-            start=start,
-            sources=sources,
-            shares=tuple(Fraction(1, len(sources)) for _ in sources),
-            contents=tuple("" for _ in sources),
-            lr=LrPiece("constant", 1e-3),
-            carry=("data", "optimizer", "weights"),
-            first_draw=first,
-        )
-        for start, sources, first in ((0, ("prose", "code"), (0, 0)), (640, ("prose",), (10,)))
+        {"start": 0, "sources": ["prose", "code"], "shares": [[1, 2], [1, 2]], "first_draw": [0, 0]},
+        {"start": 640, "sources": ["prose"], "shares": [[1, 1]], "first_draw": [10]},
     ]
-    base = base_json(
-        model=ModelSpec(2, 32, 4, 48),
-        vocabulary=257,
-        context=CONTEXT,
-        tokenizer="test",
-        precision="float32",
-        seeds={"init": 1, "order": 1, "subset": 1},
-        batch_sequences=4,
-        optimizer={"betas": [0.9, 0.95], "eps": 1e-8, "weight_decay": 0.1, "clip": 1.0},
-    )
-    config = {"base": base, "segments": [segment.to_json() for segment in segments], "to_tokens": 1280}
+    course = {"context": CONTEXT, "order": 1, "subset": 1, "segments": segments}
+    config = {"course": course, "to_tokens": 1280}
     tokens = {
         "tokens:prose": make_tokens("prose-train", [words(i, 40) for i in range(8)]),
         "tokens:code": make_tokens("code-train", ["(define (f x) (* x x))" * 9] * 1 + ["(g (h))" * 30]),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -205,16 +205,20 @@ def test_the_step_reads_what_the_trainer_gets(files: dict[str, TokenFiles], tmp_
     np.save(tmp_path / "token_bytes.npy", TOKEN_BYTES)
     inputs = {f"tokens:{name}": Made(files[name].path, files[name].content) for name in ("prose", "code")}
     config = {
-        "base": {"context": CONTEXT, "seeds": {"init": 1, "order": 4, "subset": 3}},
-        "segments": [
-            {
-                "start": segment.start_sequence * CONTEXT,
-                "sources": list(segment.sources),
-                "shares": [[share.numerator, share.denominator] for share in segment.shares],
-                "first_draw": list(segment.first_draw),
-            }
-            for segment in chain
-        ],
+        "course": {
+            "context": CONTEXT,
+            "order": 4,
+            "subset": 3,
+            "segments": [
+                {
+                    "start": segment.start_sequence * CONTEXT,
+                    "sources": list(segment.sources),
+                    "shares": [[share.numerator, share.denominator] for share in segment.shares],
+                    "first_draw": list(segment.first_draw),
+                }
+                for segment in chain
+            ],
+        },
         "stages": [
             {
                 "name": stage.name,
@@ -226,11 +230,17 @@ def test_the_step_reads_what_the_trainer_gets(files: dict[str, TokenFiles], tmp_
         ],
     }
     inputs["tokenizer"] = Made(tmp_path, "")
+    counted = {"prose": 14 * CONTEXT, "code": 6 * CONTEXT}
+    inputs["checkpoint"] = Made(tmp_path, "", {"source_tokens": counted})
     made = step("pretrial.mixture.ledger:make_ledger", tmp_path / "out", config=config, inputs=inputs)
     assert made.facts == {"rows": expected}
     config["stages"][0]["last"] += 1
     with pytest.raises(ValueError, match="97 tokens are not whole sequences of 8"):
         step("pretrial.mixture.ledger:make_ledger", tmp_path / "b", config=config, inputs=inputs)
+    config["stages"][0]["last"] -= 1
+    inputs["checkpoint"] = Made(tmp_path, "", {"source_tokens": {**counted, "code": 7 * CONTEXT}})
+    with pytest.raises(RunError, match="counts 48 tokens of code and training 56"):
+        step("pretrial.mixture.ledger:make_ledger", tmp_path / "c", config=config, inputs=inputs)
 
 
 @dataclass
@@ -239,6 +249,7 @@ class Made:
 
     path: Path
     content: str
+    facts: dict[str, Any] = field(default_factory=dict)
 
     def file(self, name: str) -> Path:
         return self.path / name

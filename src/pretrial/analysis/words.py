@@ -166,7 +166,8 @@ def _by_category(
     first: dict[str, str] = {}
     for row in rows:
         first.setdefault(row.category, row.metric)
-    wide, rest = [], []
+    wide: list[Comparison] = []
+    rest: list[Comparison] = []
     for row in told:
         whole = row.task == "mean" or (row.category, row.metric) not in means
         (wide if whole and row.metric == first[row.category] else rest).append(row)

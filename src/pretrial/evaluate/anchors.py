@@ -24,10 +24,8 @@ from pretrial.evaluate.ngram import TrigramModel
 from pretrial.evaluate.rows import ItemValue, Json, Task, write_items
 from pretrial.evaluate.spec import CHANCE
 from pretrial.execute.context import StepContext
-from pretrial.mixture.stream import Stream
+from pretrial.mixture.stream import Stream, course_stream
 from pretrial.tokens.tokenizer import TextTokenizer
-from pretrial.train.loop import make_stream
-from pretrial.train.spec import Segment
 
 Ints = NDArray[np.int64]
 
@@ -39,9 +37,10 @@ NGRAM_TOKENS = 20_000_000
 def evaluate_anchors(ctx: StepContext) -> Json:
     """Step function: the anchors of one variant's course of training on one domain, or on one source's cloze items.
 
-    `config`: category and task (a source's name), bytes (budget of a domain), base and segments (as of a "train"
-    step), to_tokens (how far the course goes). `inputs`: "tokens:<source>" (training tokens of each source drawn),
-    "held-out" (held-out tokens of the domain; for the category "cloze" instead "items"), "tokenizer".
+    `config`: category and task (a source's name), bytes (budget of a domain), course (see
+    `pretrial.mixture.stream.course_stream`) and to_tokens (how far it goes). `inputs`: "tokens:<source>" (training
+    tokens of each source drawn), "held-out" (held-out tokens of the domain; for the category "cloze" instead
+    "items"), "tokenizer".
     """
     tokenizer = TextTokenizer(ctx.inputs["tokenizer"].path)
     model, learned = _learned(ctx, tokenizer.vocabulary)
@@ -94,7 +93,7 @@ def ngram_accuracy(model: TrigramModel, items: Sequence[ClozeItem], mark: int) -
 
 def _learned(ctx: StepContext, vocabulary: int) -> tuple[TrigramModel, int]:
     """The 3-gram model of a course and the tokens it learned from; the last one is kept for the next domain."""
-    course = {name: ctx.config[name] for name in ("base", "segments", "to_tokens")}
+    course = {name: ctx.config[name] for name in ("course", "to_tokens")}
     contents = {name: given.content for name, given in ctx.inputs.items() if name.startswith("tokens:")}
     key = json.dumps([course, contents, ctx.inputs["tokenizer"].content], sort_keys=True)
     if key not in _LAST:
@@ -107,8 +106,7 @@ _LAST: dict[str, tuple[TrigramModel, int]] = {}
 
 
 def _learn(ctx: StepContext, vocabulary: int) -> tuple[TrigramModel, int]:
-    segments = [Segment.from_json(payload) for payload in ctx.config["segments"]]
-    stream = make_stream(ctx, ctx.config["base"], segments)
+    stream = course_stream(ctx.config["course"], ctx.inputs)
     context = stream.context
     at = stream.locate(np.arange(int(ctx.config["to_tokens"]) // context))
     drawn = np.stack([at.source.astype(np.int64), at.window], axis=1)

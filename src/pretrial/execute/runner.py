@@ -166,6 +166,7 @@ class Runner:
         what: who we are, for others who wait for us.
         stop: whether to stop at the next safe point.
         retry: try again what failed for good before.
+        accepted: knows the same steps under another execution record, whose artefacts stand in for missing ones.
     """
 
     def __init__(
@@ -178,6 +179,7 @@ class Runner:
         what: str = "",
         stop: Callable[[], bool] = lambda: False,
         retry: bool = False,
+        accepted: Runner | None = None,
     ) -> None:
         self.store = store
         self.steps = {step.name: step for step in steps}
@@ -187,12 +189,15 @@ class Runner:
         self.what = what
         self.stop = stop
         self.retry = retry
+        self.accepted = accepted
         self.failures: dict[str, RunError] = {}
         self.made: dict[str, float] = {}
         self._found: dict[str, Artefact] = {}
         # Absent as far as was looked; what is made may let a step downstream be found.
         self._absent: set[str] = set()
         self._requests: dict[str, str] = {}
+        # Keys of artefacts that rest on the accepted record. Requests must not lead to them without acceptance.
+        self._foreign: set[str] = set()
         self._pool: ProcessPoolExecutor | None = None
 
     # -- looking ---------------------------------------------------------------------------------------------
@@ -214,21 +219,40 @@ class Runner:
             return self._found[name]
         if name in self._absent:
             return None
-        step = self.steps[name]
-        key = self.store.resolve(self._pointer(step))
-        artefact = self.store.find(step.kind, key) if key else None
-        if artefact is None and not step.changeable:
-            inputs = {i: self.find(s) for i, s in step.inputs.items() if i not in step.unkeyed}
-            if all(inputs.values()):
-                key = step.key({i: a.content for i, a in inputs.items() if a is not None})
-                artefact = self.store.find(step.kind, key)
-                if artefact is not None:
-                    self.store.remember(self._pointer(step), key)
+        artefact = self._look(self.steps[name])
+        if artefact is None and self.accepted is not None:
+            artefact = self.accepted.find(name)
+            if artefact is not None:
+                self._foreign.add(artefact.key)
         if artefact is not None:
             self._found[name] = artefact
         else:
             self._absent.add(name)
         return artefact
+
+    def _look(self, step: Step) -> Artefact | None:
+        for foreign in (False, True) if self.accepted is not None else (False,):
+            key = self.store.resolve(self._pointer(step, foreign=foreign))
+            artefact = self.store.find(step.kind, key) if key else None
+            if artefact is not None:
+                if foreign:
+                    self._foreign.add(artefact.key)
+                return artefact
+        if step.changeable:
+            return None
+        inputs = [(i, self.find(s)) for i, s in step.inputs.items() if i not in step.unkeyed]
+        known = {i: artefact for i, artefact in inputs if artefact is not None}
+        if len(known) < len(inputs):
+            return None
+        artefact = self.store.find(step.kind, step.key({i: a.content for i, a in known.items()}))
+        if artefact is not None:
+            self._remember(step, artefact.key, foreign=self._rests_on_foreign(known))
+        return artefact
+
+    @property
+    def used_accepted(self) -> bool:
+        """Whether anything that was found or made rests on the accepted record."""
+        return any(artefact.key in self._foreign for artefact in self._found.values())
 
     def failure(self, name: str) -> RunError | None:
         """What is known to make this step fail, from this run or an earlier one."""
@@ -304,7 +328,7 @@ class Runner:
     def verified(self, artefact: Artefact, name: str) -> Artefact:
         """The artefact of a step with its hashes checked; a damaged one is made again."""
         if self.intact(artefact) is None:
-            self._found.pop(name, None)
+            self._lose(name)
             artefact = self.ensure(name)
         return artefact
 
@@ -318,6 +342,11 @@ class Runner:
             self.observer.warn(f"{error}; it was set aside and is made again")
             return None
         return artefact
+
+    def _lose(self, name: str) -> None:
+        self._found.pop(name, None)
+        if self.accepted is not None:
+            self.accepted._lose(name)
 
     def pool(self) -> ProcessPoolExecutor:
         """The worker pool, started at first use."""
@@ -336,6 +365,11 @@ class Runner:
         payload = step.payload({k: v for k, v in contents.items() if k not in step.unkeyed})
         if step.changeable:
             payload["state"] = step.settings["state"]
+        foreign = self._rests_on_foreign(inputs)
+        mixed = {name: inputs[name].key for name in sorted(step.unkeyed) if name in inputs} if foreign else {}
+        if mixed:
+            # Going on from another record's checkpoint leads elsewhere than this record alone would.
+            payload["accepted"] = mixed
         key = fingerprint(payload)
 
         def waiting(holder: str) -> None:
@@ -345,7 +379,7 @@ class Runner:
             artefact = self.store.find(step.kind, key)
             if artefact is None or (step.changeable and step.settings.get("refresh")):
                 artefact = self._run(step, key, payload, inputs)
-        self.store.remember(self._pointer(step), key)
+        self._remember(step, key, foreign=foreign)
         if step.changeable:
             # Everything downstream is identified through what was kept.
             self._requests.clear()
@@ -393,10 +427,19 @@ class Runner:
         if not isinstance(error, FailedInputError):
             self.observer.failed(self.steps[name], error)
 
-    def _pointer(self, step: Step) -> str:
+    def _rests_on_foreign(self, inputs: Mapping[str, Artefact]) -> bool:
+        return any(artefact.key in self._foreign for artefact in inputs.values())
+
+    def _remember(self, step: Step, key: str, *, foreign: bool) -> None:
+        if foreign:
+            self._foreign.add(key)
+        self.store.remember(self._pointer(step, foreign=foreign), key)
+
+    def _pointer(self, step: Step, *, foreign: bool = False) -> str:
         if step.changeable:
             return fingerprint(step.payload({}))
-        return self.request(step.name)
+        request = self.request(step.name)
+        return fingerprint({"request": request, "accepted": True}) if foreign else request
 
     def _failure_path(self, request: str) -> Path:
         return self.store.root / "failures" / f"{request}.json"

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from pretrial.errors import RunError
 from pretrial.execute.context import Json, StepContext
-from pretrial.mixture.stream import Stream, StreamSegment, TokenFiles
+from pretrial.mixture.stream import Stream, TokenFiles, course_stream
 
 Ints = NDArray[np.int64]
 _CHUNK_TOKENS = 1 << 22
@@ -37,26 +37,13 @@ class LedgerStage:
 def make_ledger(ctx: StepContext) -> Json:
     """Step "ledger": the rows of one variant under one seed.
 
-    Config: `base` and `segments` of the trajectory as the trainer gets them, and `stages`: [{name, first,
-    last (tokens), shares {source: [n, d]}}], all of them from the variant's start. Inputs: `tokenizer`, and
-    `tokens:<source>` for every source. The facts hold the `rows`; no file is written.
+    Config: the variant's `course` (see `course_stream`), and `stages`: [{name, first, last (tokens), shares
+    {source: [n, d]}}], all of them from the variant's start. Inputs: `tokenizer`, `tokens:<source>` for every source,
+    and the variant's last `checkpoint`, whose own count of what it was trained on must agree. The facts hold the
+    `rows`; no file is written.
     """
-    base, context = ctx.config["base"], int(ctx.config["base"]["context"])
-    segments = [
-        StreamSegment(
-            _sequences(segment["start"], context),
-            tuple(segment["sources"]),
-            tuple(Fraction(*share) for share in segment["shares"]),
-            tuple(segment["first_draw"]),
-        )
-        for segment in ctx.config["segments"]
-    ]
-    files = {
-        name.removeprefix("tokens:"): TokenFiles(artefact.path, context, artefact.content)
-        for name, artefact in ctx.inputs.items()
-        if name.startswith("tokens:")
-    }
-    stream = Stream(segments, files, base["seeds"]["subset"], base["seeds"]["order"], context)
+    context = int(ctx.config["course"]["context"])
+    stream = course_stream(ctx.config["course"], ctx.inputs)
     stages = [
         LedgerStage(
             stage["name"],

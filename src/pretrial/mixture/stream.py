@@ -17,11 +17,13 @@ from fractions import Fraction
 from functools import cached_property
 from itertools import islice, pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pretrial.errors import RunError
+from pretrial.execute.context import ArtefactLike
 from pretrial.mixture.order import SourceOrder
 from pretrial.mixture.quota import Quota
 
@@ -284,3 +286,29 @@ def _check_order(segments: Sequence[StreamSegment]) -> None:
     starts = [segment.start_sequence for segment in segments]
     if any(later <= earlier for earlier, later in pairwise(starts)):
         raise ValueError(f"segments must start one after the other, not at {starts}")
+
+
+def course_stream(course: Mapping[str, Any], inputs: Mapping[str, ArtefactLike]) -> Stream:
+    """The stream of a step's `course`, over its inputs `tokens:<source>`.
+
+    `course`: {context, subset, order, segments: [{start (tokens), sources, shares [[n, d]], first_draw}]}: all that
+    acts on which tokens come when, and nothing else, so what only reads the data does not depend on how it is trained.
+    """
+    context = int(course["context"])
+    segments = []
+    for segment in course["segments"]:
+        sequence, rest = divmod(int(segment["start"]), context)
+        if rest:
+            raise ValueError(f"a segment starts at {segment['start']} tokens, inside a sequence of {context}")
+        segments.append(
+            StreamSegment(
+                sequence,
+                tuple(segment["sources"]),
+                tuple(Fraction(*share) for share in segment["shares"]),
+                tuple(segment["first_draw"]),
+            )
+        )
+    names = dict.fromkeys(name for segment in segments for name in segment.sources)
+    given = {name: inputs[f"tokens:{name}"] for name in names}
+    files = {name: TokenFiles(tokens.path, context, tokens.content) for name, tokens in given.items()}
+    return Stream(segments, files, int(course["subset"]), int(course["order"]), context)

@@ -363,6 +363,18 @@ class _Builder:
             "to_tokens": upto,
         }
 
+    def _data_config(self, course: Course, seed: int) -> Json:
+        """What acts on which tokens come when: for steps that read the data and do not train."""
+        return {
+            "context": self.study.context,
+            "subset": seed,
+            "order": seed,
+            "segments": [
+                {name: segment.to_json()[name] for name in ("start", "sources", "shares", "first_draw")}
+                for segment in course.segments
+            ],
+        }
+
     def _token_inputs(self, course: Course, upto: int) -> dict[str, str]:
         sources = dict.fromkeys(source for segment in course.prefix(upto) for source in segment.sources)
         return {f"tokens:{source}": f"tokens of {source} (train)" for source in sources}
@@ -503,7 +515,6 @@ class _Builder:
         for variant in chosen:
             course = self.courses[variant]
             for category, domain in domains:
-                config = self._course_config(course, seed, course.end)
                 name = self._add(
                     Step(
                         name=f"anchors of {domain} ({category}) for {variant}",
@@ -511,7 +522,8 @@ class _Builder:
                         version=evaluate.SEMANTICS["anchors"],
                         function=evaluate.FUNCTIONS["anchors"],
                         config={
-                            **config,
+                            "course": self._data_config(course, seed),
+                            "to_tokens": course.end,
                             "category": category,
                             "task": domain,
                             "bytes": study.evaluate.domain_bytes,
@@ -542,7 +554,6 @@ class _Builder:
 
     def _ledger(self, variant: str, seed: int, checkpoints: Mapping[tuple[str, int, int], str]) -> str:
         course = self.courses[variant]
-        config = self._course_config(course, seed, course.end)
         return self._add(
             Step(
                 name=f"ledger of {variant}, seed {seed}",
@@ -550,7 +561,7 @@ class _Builder:
                 version=mixture.SEMANTICS["ledger"],
                 function="pretrial.mixture.ledger:make_ledger",
                 config={
-                    **config,
+                    "course": self._data_config(course, seed),
                     "stages": [
                         {
                             "name": stage.name,
