@@ -13,6 +13,11 @@ from typing import Any
 
 import pytest
 
+# Set before torch is loaded: threads that spin while they wait take the processor from whoever else runs tests.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import smoke
+
 
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
@@ -110,3 +115,45 @@ def run_step(function: str, out: Path, **context: Any) -> LocalArtefact:
 def step() -> Callable[..., LocalArtefact]:
     """`step("module:function", out, config=…, inputs=…)` runs a step without a store."""
     return run_step
+
+
+@pytest.fixture
+def calm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An environment without places of the outer world, in which nothing is compiled."""
+    for name in list(os.environ):
+        if name.startswith("PRETRIAL_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("TORCH_COMPILE_DISABLE", "1")
+
+
+@pytest.fixture(scope="session")
+def tried(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The answer of the execution record's trial, so that not every store asks torch again."""
+    from pretrial.train.record import make_record
+
+    cache = tmp_path_factory.mktemp("tried")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TORCH_COMPILE_DISABLE", "1")
+        make_record(cache)
+    return cache / "trial.json"
+
+
+@pytest.fixture
+def place(tmp_path: Path, tried: Path, calm: None) -> smoke.Place:
+    """A smoke study that nobody has run yet."""
+    return smoke.make_place(tmp_path / "smoke", tried)
+
+
+@pytest.fixture(scope="session")
+def finished_once(tmp_path_factory: pytest.TempPathFactory, tried: Path) -> smoke.Place:
+    """A smoke study that ran undisturbed, in a process of its own. Do not touch it: `finished` is a copy."""
+    place = smoke.make_place(tmp_path_factory.mktemp("finished") / "smoke", tried)
+    done = place.call("run")
+    assert done.returncode == 0, done.stderr
+    return place
+
+
+@pytest.fixture
+def finished(finished_once: smoke.Place, tmp_path: Path, calm: None) -> smoke.Place:
+    """A copy of the finished smoke study, to change and to damage."""
+    return finished_once.copy(tmp_path / "smoke")

@@ -11,6 +11,7 @@ starts by copying weights in. Does not do: more than one rank.
 
 from __future__ import annotations
 
+import ctypes
 import json
 import math
 import os
@@ -21,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -28,7 +30,7 @@ from torch import Tensor
 from pretrial.errors import DivergedError, Interrupted, RequestError, RunError
 from pretrial.execute.context import StepContext
 from pretrial.mixture.stream import Batch, Stream, StreamSegment, TokenFiles
-from pretrial.model.decoder import Decoder, attention_mask, initialise
+from pretrial.model.decoder import Decoder, initialise, read_ahead_mask
 from pretrial.model.spec import ModelSpec
 from pretrial.store.identity import fingerprint
 from pretrial.train.checkpoint import Progress, load_checkpoint, load_resume, save_checkpoint, save_resume
@@ -40,6 +42,7 @@ Json = dict[str, Any]
 RESUME_SECONDS = 20.0
 """Most work that a kill loses; the setting `checkpoint_seconds` or PRETRIAL_CHECKPOINT_SECONDS changes it."""
 REPORT_SECONDS = 0.25
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 FETCH_SEQUENCES = 64
 """Sequences that are read at a time, ahead of the step that needs them."""
 RECENT_LINES = 50
@@ -70,11 +73,24 @@ def prepare(record: Mapping[str, Any], cache: Path | None = None) -> torch.devic
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         if not torch.cuda.is_available():
             raise RunError("the execution record says CUDA, and torch finds no such device here")
+    keep_freed_memory()
     torch.set_num_threads(int(record["threads"]))
     torch.use_deterministic_algorithms(True)
     # Compiled kernels read what they wrote only, so filling fresh memory costs time and changes nothing.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     return torch.device(record["device"])
+
+
+def keep_freed_memory() -> None:
+    """Ask glibc to reuse freed memory instead of returning it to the kernel after every step.
+
+    Activations are allocated and freed in each step; giving the pages back and faulting them in again cost 12% of
+    the speed of a 1.3M-parameter model (457K against 103K page faults in 150 steps). Without glibc it does nothing.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, 1 << 30)
+        mallopt(_M_TRIM_THRESHOLD, (1 << 31) - 1)
 
 
 class Trainer:
@@ -176,11 +192,11 @@ def batches(stream: Stream, first_step: int, last_step: int, sequences: int) -> 
 
 def _fetched(read: Batch, first: int, count: int) -> Fetched:
     rows = slice(first, first + count)
-    tokens = torch.from_numpy(read.tokens[rows])
+    tokens = read.tokens[rows]
     return Fetched(
-        tokens[:, :-1].contiguous(),
-        tokens[:, 1:].contiguous(),
-        attention_mask(torch.from_numpy(read.segments[rows])),
+        torch.from_numpy(np.ascontiguousarray(tokens[:, :-1])),
+        torch.from_numpy(np.ascontiguousarray(tokens[:, 1:])),
+        read_ahead_mask(read.segments[rows]),
         read.sources[rows].tolist(),
     )
 

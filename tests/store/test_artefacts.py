@@ -1,0 +1,307 @@
+"""The store: what is in it is whole, what is damaged is set aside, what was not finished is gone."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pretrial.errors import RequestError
+from pretrial.store import artefacts
+from pretrial.store.artefacts import MANIFEST, Artefact, DamagedError, FileHashes, Store, payload_of, write_atomically
+from pretrial.store.identity import hash_file
+
+Make = Callable[..., Artefact]
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def store(tmp_path: Path, said: list[str]) -> Store:
+    made = Store(tmp_path / "store", said.append)
+    made.prepare()
+    return made
+
+
+@pytest.fixture
+def make(store: Store) -> Make:
+    def make(key: str = "k1", text: str = "hello", facts: dict[str, Any] | None = None) -> Artefact:
+        folder = store.scratch(key)
+        (folder / "deep").mkdir()
+        (folder / "deep" / "a.txt").write_text(text)
+        (folder / "b.txt").write_text("b")
+        payload = payload_of("demo", 1, {"x": 1}, {})
+        return store.commit("demo", key, payload, facts or {"n": 1}, folder, {"seconds": 1.0})
+
+    return make
+
+
+def test_what_was_committed_is_found_with_its_files_and_facts(store: Store, make: Make) -> None:
+    made = make()
+    found = store.find("demo", "k1")
+    assert found == made
+    assert found.file("deep/a.txt").read_text() == "hello"
+    assert found.bytes == 6
+    with pytest.raises(KeyError):
+        found.file("c.txt")
+    assert store.find("demo", "k2") is None
+    assert list(store.all()) == [found]
+    assert not list((store.root / "tmp").iterdir())
+
+
+def test_a_manifest_keeps_the_recipe_the_hashes_and_the_cost(make: Make) -> None:
+    manifest = json.loads((make().path / MANIFEST).read_text())
+    assert manifest["payload"] == {"kind": "demo", "version": 1, "config": {"x": 1}, "inputs": {}}
+    assert manifest["files"]["b.txt"]["sha256"] == hash_file(make("k2").path / "b.txt")
+    assert manifest["cost"] == {"seconds": 1.0}
+    assert set(manifest) == {"kind", "key", "payload", "files", "facts", "content", "cost", "made"}
+
+
+def test_content_follows_from_files_and_facts_and_from_nothing_else(make: Make) -> None:
+    same, other_text, other_facts = make("k2"), make("k3", text="hellp"), make("k4", facts={"n": 2})
+    assert make("k1").content == same.content
+    assert len({same.content, other_text.content, other_facts.content}) == 3
+
+
+def test_facts_are_what_is_read_back(make: Make, store: Store) -> None:
+    make("k1", facts={"pair": (1, 2)})
+    found = store.find("demo", "k1")
+    assert found is not None
+    assert found.facts == {"pair": [1, 2]}
+
+
+def test_intact_files_pass_and_are_hashed_once(store: Store, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    make()
+    fresh = Store(store.root)
+    found = fresh.find("demo", "k1")
+    assert found is not None
+    hashed: list[Path] = []
+    monkeypatch.setattr(artefacts, "hash_file", lambda path: hashed.append(path) or hash_file(path))
+    fresh.verify(found)
+    fresh.verify(found)
+    assert len(hashed) == 2
+
+
+def damage(path: Path, how: str) -> None:
+    """Spoil a file without leaving a trace in its time."""
+    stat = path.stat()
+    if how == "gone":
+        path.unlink()
+        return
+    data = bytearray(path.read_bytes())
+    if how == "flipped":
+        data[len(data) // 2] ^= 1
+    else:
+        data += b"x"
+    path.write_bytes(bytes(data))
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+def test_a_flipped_bit_is_found_by_the_hash_and_set_aside(store: Store, make: Make) -> None:
+    make()
+    damage(store.root / "artefacts/demo/k1/deep/a.txt", "flipped")
+    fresh = Store(store.root)
+    found = fresh.find("demo", "k1")
+    assert found is not None, "its size and time are those that were written"
+    with pytest.raises(DamagedError, match=r"demo k1: deep/a\.txt is not what was written"):
+        fresh.verify(found)
+    assert fresh.find("demo", "k1") is None
+    (aside,) = (store.root / "quarantine").iterdir()
+    assert (aside / "deep/a.txt").read_text() != "hello"
+
+
+@pytest.mark.parametrize("how", ["longer", "gone"])
+@pytest.mark.parametrize("name", ["b.txt", MANIFEST])
+def test_a_wrong_size_is_found_without_hashing_and_said(
+    store: Store, make: Make, said: list[str], how: str, name: str
+) -> None:
+    make()
+    damage(store.root / "artefacts/demo/k1" / name, how)
+    assert store.find("demo", "k1") is None
+    assert said == [f"demo k1: {name} is not what was written; it was set aside and is made again when it is needed"]
+    assert len(list((store.root / "quarantine").iterdir())) == 1
+    assert make().file("b.txt").read_text() == "b", "it can be made again"
+
+
+def test_a_file_that_vanishes_between_find_and_verify_is_damage(store: Store, make: Make) -> None:
+    made = make()
+    damage(made.path / "b.txt", "gone")
+    with pytest.raises(DamagedError, match=r"b\.txt"):
+        store.verify(made)
+
+
+def test_another_time_with_the_same_bytes_is_no_damage(store: Store, make: Make, said: list[str]) -> None:
+    os.utime(make().path / "b.txt")
+    assert store.find("demo", "k1") is not None
+    (store.root / "artefacts/demo/k1/b.txt").write_text("c")
+    assert store.find("demo", "k1") is None
+    assert len(said) == 1
+
+
+def test_two_that_meet_one_damage_do_not_trip_over_each_other(store: Store, make: Make) -> None:
+    made = make()
+    other = Store(store.root)
+    seen = other.find("demo", "k1")
+    assert seen is not None
+    damage(made.path / "b.txt", "gone")
+    with pytest.raises(DamagedError):
+        store.verify(made)
+    with pytest.raises(DamagedError):
+        other.verify(seen)
+
+
+CRASH = """
+import os, signal, sys
+from pathlib import Path
+from pretrial.store import artefacts
+store = artefacts.Store(Path(sys.argv[1]))
+def stop(*arguments):
+    os.kill(os.getpid(), signal.SIGKILL)
+if sys.argv[2] == "manifest":
+    artefacts.write_atomically = stop
+elif sys.argv[2] == "rename":
+    Path.rename = stop
+with store.lock("k9", "demo"):
+    folder = store.scratch("k9")
+    (folder / "a.txt").write_text("half")
+    if sys.argv[2] == "write":
+        stop()
+    store.commit("demo", "k9", {}, {}, folder, {})
+"""
+
+
+@pytest.mark.parametrize("moment", ["write", "manifest", "rename"])
+def test_a_kill_before_the_rename_leaves_nothing(store: Store, moment: str) -> None:
+    done = subprocess.run([sys.executable, "-c", CRASH, str(store.root), moment], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert store.find("demo", "k9") is None
+    assert len(list((store.root / "tmp").iterdir())) == 1
+    store.clean()
+    assert not list((store.root / "tmp").iterdir())
+
+
+LIVE = """
+import sys
+from pathlib import Path
+from pretrial.store.artefacts import Store
+store = Store(Path(sys.argv[1]))
+with store.lock("k1", "demo"):
+    store.scratch("k1")
+    print("ready", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def test_cleaning_spares_what_a_live_process_is_writing(store: Store) -> None:
+    command = [sys.executable, "-c", LIVE, str(store.root)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    store.scratch("k2")
+    store.clean()
+    assert [path.name.split(".")[0] for path in (store.root / "tmp").iterdir()] == ["k1"]
+    process.kill()
+    process.communicate()
+    store.clean()
+    assert not list((store.root / "tmp").iterdir())
+
+
+def test_the_work_folder_lives_until_the_artefact_does(store: Store, make: Make) -> None:
+    (store.work("k1") / "resume").write_text("half way")
+    assert (store.work("k1") / "resume").read_text() == "half way"
+    make("k1")
+    assert not (store.root / "work/k1").exists()
+
+
+def test_requests_are_remembered_and_forgotten(store: Store) -> None:
+    assert store.resolve("r") is None
+    store.remember("r", "k1")
+    store.remember("r", "k2")
+    assert store.resolve("r") == "k2"
+    store.forget("r")
+    store.forget("r")
+    assert store.resolve("r") is None
+
+
+@pytest.mark.parametrize("layout", ['{"layout": 2}', "{broken", "[]"])
+def test_a_store_of_another_layout_is_refused(store: Store, layout: str) -> None:
+    (store.root / "layout.json").write_text(layout)
+    with pytest.raises(RequestError, match="layout"):
+        Store(store.root).prepare()
+
+
+def test_preparing_twice_changes_nothing(store: Store) -> None:
+    before = (store.root / "layout.json").stat().st_mtime_ns
+    store.prepare()
+    assert (store.root / "layout.json").stat().st_mtime_ns == before
+
+
+def test_a_store_that_cannot_be_made_is_a_wrong_request(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for root in (tmp_path / "file", tmp_path / "file" / "store", Path("/proc/pretrial")):
+        with pytest.raises(RequestError, match="cannot be used") as caught:
+            Store(root).prepare()
+        assert "--store" in str(caught.value)
+
+
+def test_a_store_that_is_read_only_is_a_wrong_request(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Whoever runs the tests may be allowed to write everywhere, so the answer is given here.
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path).name != "tmp")
+    with pytest.raises(RequestError, match="read-only"):
+        store.prepare()
+
+
+def test_a_copied_store_is_as_good(store: Store, make: Make, tmp_path: Path) -> None:
+    make()
+    shutil.copytree(store.root, tmp_path / "copy", copy_function=shutil.copyfile)
+    copy = Store(tmp_path / "copy")
+    found = copy.find("demo", "k1")
+    assert found is not None
+    copy.verify(found)
+
+
+def test_outside_files_are_hashed_again_only_when_they_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, memory = tmp_path / "corpus", tmp_path / "fingerprints.json"
+    path.write_text("one")
+    hashes = FileHashes(memory)
+    first = hashes.hash(path)
+    hashes.save()
+    calls: list[Path] = []
+    monkeypatch.setattr(artefacts, "hash_file", lambda path: calls.append(path) or hash_file(path))
+    again = FileHashes(memory)
+    assert again.known(path) == again.hash(path) == first
+    assert calls == []
+    path.write_text("two!")
+    assert again.known(path) is None
+    assert again.hash(path) != first
+    assert calls == [path]
+
+
+def test_a_broken_memory_of_hashes_costs_time_only(tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("one")
+    (tmp_path / "memory").write_text("{half")
+    assert FileHashes(tmp_path / "memory").hash(tmp_path / "x") == hash_file(tmp_path / "x")
+
+
+def test_an_atomic_write_leaves_the_old_text_or_the_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a" / "x.json"
+    write_atomically(path, "old")
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        write_atomically(path, "new")
+    assert path.read_text() == "old"
