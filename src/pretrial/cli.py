@@ -55,6 +55,23 @@ Only = Annotated[
 ]
 
 
+def _show_version(asked: bool) -> None:
+    if asked:
+        from pretrial import __version__
+
+        print(f"pretrial {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    """Controlled trials of pre-training data: from one study file to a comparison with intervals."""
+
+
 @app.command()
 def new(
     path: Annotated[Path, typer.Argument(help="The study file to write.", show_default=False)],

@@ -270,9 +270,7 @@ def _design(
     )
 
 
-def _pair(
-    study: Study, graph: Graph, windows: dict[str, Figure], variant: str, base: str, accepted: bool
-) -> PairFacts:
+def _pair(study: Study, graph: Graph, windows: dict[str, Figure], variant: str, base: str, accepted: bool) -> PairFacts:
     held = control(graph.courses[variant], graph.courses[base], study.context)
     flags = []
     sources = repeated(graph, variant, base, windows)
@@ -476,9 +474,7 @@ class _Sections:
                         "lr_in": stage.lr_first,
                         "lr_out": stage.lr_last,
                         "shared": "with " + ", ".join(said["shared_with"]) if said["shared_with"] else "",
-                        "replayed": sum(replay(self.graph, course).values())
-                        if stage is course.stages[-1]
-                        else 0,
+                        "replayed": sum(replay(self.graph, course).values()) if stage is course.stages[-1] else 0,
                     }
                 )
         return rows
@@ -486,9 +482,7 @@ class _Sections:
     def _controls(self) -> list[Control]:
         base = self.graph.courses[self.study.baseline]
         return [
-            control(self.graph.courses[v], base, self.study.context)
-            for v in self.chosen
-            if v != self.study.baseline
+            control(self.graph.courses[v], base, self.study.context) for v in self.chosen if v != self.study.baseline
         ]
 
     def differs(self) -> list[report.Difference]:
@@ -509,9 +503,7 @@ class _Sections:
                 for name, course in courses.items()
             }
             if len(set(counts.values())) > 1:
-                found.append(
-                    {"what": f"tokens of {source}", "values": {name: f"{n:,}" for name, n in counts.items()}}
-                )
+                found.append({"what": f"tokens of {source}", "values": {name: f"{n:,}" for name, n in counts.items()}})
         ends = {name: course.end for name, course in courses.items()}
         if len(set(ends.values())) > 1:
             found.append({"what": "tokens in all", "values": {name: f"{n:,}" for name, n in ends.items()}})
@@ -531,9 +523,7 @@ class _Sections:
         controls = self._controls()
         if controls and all("compute" in c.holds for c in controls):
             end = self.graph.courses[study.baseline].end
-            found.insert(
-                0, {"what": "compute", "value": f"{end:,} tokens, stage boundaries and learning rates"}
-            )
+            found.insert(0, {"what": "compute", "value": f"{end:,} tokens, stage boundaries and learning rates"})
         return found
 
     def cost(self) -> report.Cost:
@@ -571,9 +561,7 @@ class _Sections:
 
     def environment(self) -> list[report.Fact]:
         """Execution record and versions."""
-        facts: list[report.Fact] = [
-            {"name": name, "value": str(value)} for name, value in self.record.items()
-        ]
+        facts: list[report.Fact] = [{"name": name, "value": str(value)} for name, value in self.record.items()]
         for package in ("pretrial", "numpy", "pyarrow", "tokenizers"):
             facts.append({"name": package, "value": importlib.metadata.version(package)})
         return facts

@@ -113,10 +113,10 @@ def _comparisons(console: Console, plan: Json) -> None:
     console.print(Text("comparisons", style="bold"))
     for row in plan["comparisons"]:
         if row["holds"]:
-            line = f"{row['variant']} against {row['baseline']}: matched at equal {' and '.join(row['holds'])}"
-        else:
-            line = f"{row['variant']} against {row['baseline']}: descriptive only"
-        console.print(Text(f"  {line}"))
+            line = f"{row['variant']} against {row['baseline']}: matched at equal {', '.join(row['holds'])}"
+            console.print(Text(f"  {line}"))
+            continue
+        console.print(Text(f"  {row['variant']} against {row['baseline']}: descriptive only"))
         for reason in row["why_not"]:
             console.print(Text(f"    {reason}", style="dim"))
     for claim in plan["claims"]:
@@ -132,12 +132,13 @@ def _cost(console: Console, plan: Json) -> None:
         f" ({saved:,} fewer than without shared prefixes), {cost['flops']:.2e} FLOPs"
     )
     speed = cost["train_tokens_per_second"]
-    seconds = cost["seconds_to_run"]
-    console.print(
-        f"  training {duration(seconds['training'])} at {speed['value']:,.0f} tokens/s ({speed['basis']}); "
-        f"evaluation {duration(seconds['evaluation'])} ({cost['forward_tokens_per_second']['basis']}); "
-        f"corpora and tokens {duration(seconds['corpora'] + seconds['tokens'])} (estimated)"
-    )
+    left = [
+        f"{group} {duration(said['value'])} ({said['basis']})"
+        for group, said in cost["seconds_to_run"].items()
+        if said["value"]
+    ]
+    console.print(f"  time to run: {', '.join(left) or 'none, all is there'}")
+    console.print(f"  training speed: {speed['value']:,.0f} tokens/s ({speed['basis']})")
     memory, disk = cost["memory_bytes"], cost["disk_bytes"]
     console.print(
         f"  memory {memory['value'] / 1e9:.1f} GB ({memory['basis']}), "
@@ -193,9 +194,11 @@ def print_status(console: Console, status: Json) -> None:
     console.print(Text(f"store: {status['store']}"), soft_wrap=True)
     for kind, size in sorted(status["store_bytes"].items(), key=lambda item: -item[1]):
         console.print(f"  {kind}: {size / 1e6:,.1f} MB")
+    beside = {name: size / 1e6 for name, size in status["beside_bytes"].items()}
+    console.print(f"  compiled kernels: {beside['compiled']:,.1f} MB; unfinished work: {beside['work']:,.1f} MB")
     console.print(
         f"  may be freed: {status['not_in_this_study_bytes'] / 1e6:,.1f} MB that this study does not use "
-        f"(other studies may), {status['quarantine_bytes'] / 1e6:,.1f} MB in quarantine"
+        f"(other studies may), {beside['quarantine']:,.1f} MB in quarantine"
     )
     if status["verified"]:
         for line in status["damaged"]:
@@ -217,7 +220,9 @@ def print_explanation(console: Console, said: Json) -> None:
         console.print(Text(f"execution record, {row['field']}: {_short(row['before'])} → {_short(row['now'])}"))
     reasons: dict[str, list[str]] = {}
     for step in said["steps"]:
-        if step["differs"]:
+        if [row["field"] for row in step["differs"]] == ["(new step)"]:
+            why = "the last run did not ask for them"
+        elif step["differs"]:
             why = "; ".join(f"{r['field']}: {_short(r['before'])} → {_short(r['now'])}" for r in step["differs"])
         elif step["because_of"]:
             why = "an input of theirs is made anew"
@@ -226,7 +231,8 @@ def print_explanation(console: Console, said: Json) -> None:
         reasons.setdefault(why, []).append(step["step"])
     for why, steps in reasons.items():
         more = f" and {len(steps) - 2} more" if len(steps) > 2 else ""
-        console.print(Text(f"  {len(steps)} steps run, since {why}"))
+        count = "1 step runs" if len(steps) == 1 else f"{len(steps)} steps run"
+        console.print(Text(f"  {count}, since {why}"))
         console.print(Text(f"    {', '.join(steps[:2])}{more}", style="dim"))
 
 

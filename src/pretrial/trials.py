@@ -23,7 +23,7 @@ from pretrial.execute.progress import Progress, Quiet, Timer
 from pretrial.execute.runner import FailedInputError, Observer, Runner
 from pretrial.plan import cost
 from pretrial.plan.graph import Graph, Options, build_graph, recipe_json
-from pretrial.plan.registration import History, history, register
+from pretrial.plan.registration import History, history, keep_copy, register
 from pretrial.plan.view import describe, epochs, warnings
 from pretrial.store.artefacts import FileHashes, Store, read_json, write_atomically
 from pretrial.store.identity import differences, fingerprint
@@ -194,7 +194,7 @@ class Trial:
                     self.store.verify(artefact)
                 except RuntimeError as error:
                     damaged.append(str(error))
-        quarantined = sum(p.stat().st_size for p in (self.store.root / "quarantine").rglob("*") if p.is_file())
+        beside = {name: folder_bytes(self.store.root / name) for name in ("quarantine", "compiled", "work")}
         done: dict[str, list[int]] = {}
         for name, step in graph.steps.items():
             count = done.setdefault(step.group, [0, 0])
@@ -210,7 +210,7 @@ class Trial:
             "report": str(self._report()) if self._report().exists() else None,
             "store_bytes": sizes,
             "not_in_this_study_bytes": free,
-            "quarantine_bytes": quarantined,
+            "beside_bytes": beside,
             "damaged": damaged,
             "verified": verify,
         }
@@ -336,7 +336,9 @@ class Trial:
             if not missing and stamp is not None and stamp == self._run_file().get("stamp"):
                 return self._outcome(runner, started, new=False)
             self._check_disk(graph, forecast, missing)
+            keep_copy(self.store, self.study.name, self.places.workspace)
             registered = register(self.store, self.study, self._known(graph, runner))
+            keep_copy(self.store, self.study.name, self.places.workspace)
             timer = Timer(
                 {name: forecast.seconds[name].value for name in missing},
                 {name: step.group for name, step in graph.steps.items()},
@@ -643,6 +645,11 @@ class Trial:
         )
         speeds.add("train", cost.speed_key(self.study, graph.vocabulary, graph.options.record), speed)
         speeds.save()
+
+
+def folder_bytes(path: Path) -> int:
+    """Bytes of all files below a folder; 0 where there is none."""
+    return sum(p.stat().st_size for p in path.rglob("*") if p.is_file())
 
 
 def default_workers() -> int:

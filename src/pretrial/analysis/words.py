@@ -158,9 +158,7 @@ def does_not_show(rows: Sequence[Comparison], claims: Sequence[ClaimResult], des
     return said
 
 
-def _by_category(
-    told: Sequence[Comparison], rows: Sequence[Comparison]
-) -> tuple[list[Comparison], list[Comparison]]:
+def _by_category(told: Sequence[Comparison], rows: Sequence[Comparison]) -> tuple[list[Comparison], list[Comparison]]:
     """Rows that stand for their category under its first metric, and the rest."""
     means = {(row.category, row.metric) for row in rows if row.task == "mean"}
     first: dict[str, str] = {}

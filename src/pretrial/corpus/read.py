@@ -12,6 +12,7 @@ A corpus is `shard-00000.parquet` … (columns of `documents.SCHEMA`, in order) 
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -86,7 +87,7 @@ def read_corpus(ctx: StepContext) -> Json:
         for shard in shards:
             if shard.facts["documents"]:
                 file = f"shard-{len(index):05d}.parquet"
-                shutil.copyfile(shard.file(_SHARD), ctx.out / file)
+                _link(shard.file(_SHARD), ctx.out / file)
                 index.append({"file": file, **{key: shard.facts[key] for key in ("documents", "bytes")}})
             with pq.ParquetFile(shard.file(_KEPT_ASIDE)) as rejects:
                 for batch in rejects.iter_batches():
@@ -101,6 +102,14 @@ def read_corpus(ctx: StepContext) -> Json:
     }
     _report(ctx, name, facts)
     return facts
+
+
+def _link(source: Path, target: Path) -> None:
+    """The same bytes under a second name: a hard link where the file system has them, else a copy."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
 
 
 def read_shard(ctx: StepContext) -> Json:

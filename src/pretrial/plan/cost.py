@@ -2,18 +2,21 @@
 
 *measured*: on this machine under this execution record, in an earlier run or by `--probe`. *estimated*: from the
 formulas and constants here. *declared*: said by the study file. Speeds are remembered in the store by model,
-context, batch and execution record, as the median of the last measurements.
+context, batch and execution record, times of other steps by the study's sources, both as the median of the last
+measurements.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from pretrial.corpus import spec as corpus
 from pretrial.evaluate import spec as evaluate
 from pretrial.model.spec import flops_per_token
 from pretrial.plan.graph import Graph
@@ -32,7 +35,8 @@ _FLOPS = {("cpu", "compiled"): 2.5e11, ("cpu", "eager"): 1e11}
 _FLOPS_GPU = 1e14
 # Forward passes need a third of the operations, and padding and loading take their part.
 _FORWARD_SPEEDUP = 2.0
-_BYTES_PER_SECOND = {"snapshot": 1e6, "corpus": 4e6, "tokens": 3e6}
+# Of a source's own files, as they lie on the disk, with two workers.
+_READ_BYTES_PER_SECOND = 4e6
 _FIXED_SECONDS = {
     "snapshot": 8.0,
     "corpus": 2.0,
@@ -110,9 +114,11 @@ class Forecast:
     memory: Figure
     disk: Figure
 
-    def total(self, graph: Graph, group: str, missing: frozenset[str]) -> float:
-        """Seconds of the steps of a group that are still to run."""
-        return sum(self.seconds[name].value for name in missing if graph.steps[name].group == group)
+    def total(self, graph: Graph, group: str, missing: frozenset[str]) -> Figure:
+        """Seconds of the steps of a group that are still to run; measured where all of them were."""
+        parts = [self.seconds[name] for name in missing if graph.steps[name].group == group]
+        measured = all(part.basis == "measured" for part in parts)
+        return Figure(sum(part.value for part in parts), "measured" if measured else "estimated")
 
 
 def forecast(graph: Graph, speeds: Speeds) -> Forecast:
@@ -155,13 +161,11 @@ def measure(step: Step, seconds: float, graph: Graph, speeds: Speeds) -> None:
     elif step.kind in ("bits-per-byte", "cloze", "bench") and seconds > 0:
         speeds.add("forward", key, _forwards(step, graph.study) / seconds)
     else:
-        speeds.add(f"seconds of {step.kind}", "", seconds)
+        speeds.add(f"seconds of {step.kind}", _reading_key(step, graph), seconds)
 
 
 def disk_free(path: Path) -> int:
     """Free bytes where a path lies, or would lie."""
-    import shutil
-
     while not path.exists():
         path = path.parent
     return shutil.disk_usage(path).free
@@ -184,5 +188,15 @@ def _seconds(step: Step, train_speed: Figure, forward: Figure, speeds: Speeds, g
         return Figure(fixed + _span(step) / train_speed.value, train_speed.basis)
     if step.kind in ("bits-per-byte", "cloze", "bench"):
         return Figure(fixed + _forwards(step, graph.study) / forward.value, forward.basis)
-    measured = speeds.get(f"seconds of {step.kind}", "")
-    return Figure(measured, "measured") if measured is not None else Figure(fixed, "estimated")
+    measured = speeds.get(f"seconds of {step.kind}", _reading_key(step, graph))
+    if measured is not None:
+        return Figure(measured, "measured")
+    if step.kind == "corpus" and step.config["read"]["scope"] == "paths":
+        size = sum(path.stat().st_size for _, path in corpus.resolve(step.config, step.settings))
+        fixed += size / _READ_BYTES_PER_SECOND
+    return Figure(fixed, "estimated")
+
+
+def _reading_key(step: Step, graph: Graph) -> str:
+    """What the time of a step that trains nothing depends on: the sources, and which of them it reads."""
+    return fingerprint({"sources": graph.study.resolved()["sources"], "source": step.about.get("source")})

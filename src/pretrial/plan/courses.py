@@ -114,10 +114,11 @@ def _course(study: Study, variant: str, parent: Course | None, peak: float) -> C
     horizon = trained[-1] if trained else start
     first = start
     batch = study.training.batch_tokens
-    for stage, last in zip(own, ends, strict=True):
+    for index, (stage, last) in enumerate(zip(own, ends, strict=True)):
         pieces = _pieces(study, stage, first, last, horizon, peak, stages)
         made = StagePlan(
-            name=stage.name,
+            # A stage without a name of its own is numbered on from the inherited ones.
+            name=str(len(stages) + 1) if stage.name == str(index + 1) else stage.name,
             first=first,
             last=last,
             steps=study.steps(stage),

@@ -134,5 +134,19 @@ def register(store: Store, study: Study, known: Iterable[str]) -> History:
     return after
 
 
+def keep_copy(store: Store, study: str, folder: Path) -> None:
+    """Keep the registrations in two places: a store that was deleted must not make late claims look early.
+
+    Whichever of the store's file and the copy in `folder` is longer is taken for both; registrations are only ever
+    added.
+    """
+    copy = folder / "claims.jsonl"
+    texts = [path.read_text(encoding="utf-8") if path.exists() else "" for path in (_path(store, study), copy)]
+    longer = max(texts, key=len)
+    for path, text in zip((_path(store, study), copy), texts, strict=True):
+        if text != longer:
+            write_atomically(path, longer)
+
+
 def _path(store: Store, study: str) -> Path:
     return store.root / "claims" / f"{study}.jsonl"

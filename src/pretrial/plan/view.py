@@ -60,7 +60,7 @@ def describe(
             "flops_per_token": forecast.flops_per_token,
             "train_tokens_per_second": _figure(forecast.train_speed),
             "forward_tokens_per_second": _figure(forecast.forward_speed),
-            "seconds_to_run": seconds,
+            "seconds_to_run": {group: _figure(figure) for group, figure in seconds.items()},
             "memory_bytes": _figure(forecast.memory),
             "disk_bytes": _figure(forecast.disk),
         },
@@ -131,9 +131,12 @@ def sharing(graph: Graph) -> list[Json]:
     """The training steps of one seed as a tree: from where to where, for which variants, whether shared."""
     seed = graph.study.seeds[0]
     users: dict[str, list[str]] = {}
-    for (variant, s, _), step in graph.checkpoints.items():
-        if s == seed and variant not in users.setdefault(step, []):
-            users[step].append(variant)
+    for variant, course in graph.courses.items():
+        # From a variant's end back: what it passes through is its own, whoever asked for the checkpoint there.
+        step: str | None = graph.checkpoints.get((variant, seed, course.end))
+        while step is not None:
+            users.setdefault(step, []).append(variant)
+            step = graph.steps[step].inputs.get("parent")
     return [
         {
             "step": step,

@@ -1,0 +1,432 @@
+"""The runner makes what is needed and missing, once, and takes down with a failure only what depends on it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pretrial.errors import DivergedError, Interrupted, RequestError, RunError
+from pretrial.execute.runner import FailedInputError, Runner
+from pretrial.execute.worker import make_pool
+from pretrial.plan.steps import Step
+from pretrial.store.artefacts import Store
+
+
+class Watcher:
+    """An observer that keeps all it is told."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, str]] = []
+        self.shown: list[tuple[float, float, dict[str, Any]]] = []
+
+    def started(self, step: Step) -> None:
+        self.events.append(("started", step.name))
+
+    def progress(self, step: Step, done: float, total: float, facts: Mapping[str, float | str]) -> None:
+        self.shown.append((done, total, dict(facts)))
+
+    def finished(self, step: Step, seconds: float) -> None:
+        self.events.append(("finished", step.name))
+
+    def failed(self, step: Step, error: RunError) -> None:
+        self.events.append(("failed", f"{step.name}: {error.what}"))
+
+    def log(self, message: str) -> None:
+        self.events.append(("log", message))
+
+    def warn(self, message: str) -> None:
+        self.events.append(("warning", message))
+
+    def told(self, event: str) -> list[str]:
+        return [what for kind, what in self.events if kind == event]
+
+
+class Bench:
+    """A store, a log of what really ran, and runners over it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.log = folder / "ran"
+        self.log.touch()
+        self.cured = folder / "cured"
+        self.store = Store(folder / "store")
+        self.store.prepare()
+        self.watcher = Watcher()
+
+    def step(self, name: str, function: str = "write", config: Any = None, inputs: Any = None, **fields: Any) -> Step:
+        return Step(
+            name=name,
+            kind=fields.pop("kind", "demo"),
+            version=fields.pop("version", 1),
+            function=f"fake_steps:{function}",
+            config={"value": name} if config is None else config,
+            settings={"log": str(self.log), "cured": str(self.cured), **fields.pop("settings", {})},
+            inputs=inputs or {},
+            **fields,
+        )
+
+    def runner(self, *steps: Step, **options: Any) -> Runner:
+        self.watcher = Watcher()
+        return Runner(Store(self.store.root), steps, self.watcher, **{"workers": 1, **options})
+
+    def ran(self) -> list[str]:
+        lines = self.log.read_text().split()
+        self.log.write_text("")
+        return lines
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+@pytest.fixture
+def chain(bench: Bench) -> Callable[..., list[Step]]:
+    """a → b → c; keywords replace a step's configuration."""
+
+    def chain(**configs: Any) -> list[Step]:
+        steps = []
+        for name, upstream in (("a", None), ("b", "a"), ("c", "b")):
+            inputs = {"in": upstream} if upstream else {}
+            steps.append(bench.step(name, config=configs.get(name), inputs=inputs))
+        return steps
+
+    return chain
+
+
+def test_what_is_wanted_is_made_upstream_first_and_once(bench: Bench, chain: Any) -> None:
+    runner = bench.runner(*chain())
+    runner.run(["c"])
+    assert bench.ran() == ["a", "b", "c"]
+    assert runner.ensure("c").file("value").read_text() == "c+b+a"
+    assert bench.watcher.told("finished") == ["a", "b", "c"]
+    assert list(runner.made) == ["a", "b", "c"]
+    again = bench.runner(*chain())
+    again.run(["c", "a"])
+    assert bench.ran() == []
+    assert again.made == {}
+
+
+def test_a_changed_recipe_reruns_what_depends_on_it(bench: Bench, chain: Any) -> None:
+    bench.runner(*chain()).run(["c"])
+    bench.ran()
+    bench.runner(*chain(b={"value": "B"})).run(["c"])
+    assert bench.ran() == ["B", "c"]
+    bench.runner(*chain()).run(["c"])
+    assert bench.ran() == [], "what was made before is still there"
+
+
+def test_equal_content_upstream_cuts_the_rerun_short(bench: Bench) -> None:
+    def steps(value: str) -> list[Step]:
+        first = bench.step("a", "constant", {"value": value})
+        return [first, bench.step("b", inputs={"in": "a"}), bench.step("c", inputs={"in": "b"})]
+
+    bench.runner(*steps("one")).run(["c"])
+    assert bench.ran() == ["constant", "b", "c"]
+    runner = bench.runner(*steps("two"))
+    assert runner.find("c") is None, "before a was made nobody knows that it comes out the same"
+    runner.run(["c"])
+    assert bench.ran() == ["constant"]
+    assert bench.runner(*steps("two")).find("c") is not None, "and then it is remembered"
+
+
+def test_a_raised_semantics_version_makes_a_step_again(bench: Bench) -> None:
+    bench.runner(bench.step("a")).run(["a"])
+    bench.runner(bench.step("a", version=2)).run(["a"])
+    assert bench.ran() == ["a", "a"]
+
+
+def test_settings_and_unkeyed_inputs_bear_no_identity(bench: Bench) -> None:
+    a, other = bench.step("a"), bench.step("b", config={"value": "other"})
+    free = frozenset({"from"})
+    bench.runner(a, bench.step("c", inputs={"from": "a"}, unkeyed=free)).run(["c"])
+    bench.ran()
+    steps = (a, other, bench.step("c", inputs={"from": "b"}, unkeyed=free, settings={"path": "elsewhere"}))
+    bench.runner(*steps).run(["c"])
+    assert bench.ran() == []
+
+
+def test_a_damaged_input_is_found_when_it_is_read_and_made_again_which_is_said(bench: Bench, chain: Any) -> None:
+    bench.runner(*chain()).run(["c"])
+    bench.ran()
+    path = bench.runner(*chain()).ensure("a").file("value")
+    stat = path.stat()
+    path.write_text("A")
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    runner = bench.runner(*chain(b={"value": "B"}))
+    runner.run(["c"])
+    assert bench.ran() == ["a", "B", "c"]
+    assert runner.ensure("c").file("value").read_text() == "c+B+a"
+    (warning,) = bench.watcher.told("warning")
+    assert "value is not what was written; it was set aside and is made again" in warning
+
+
+def test_a_lost_file_is_made_again_which_is_said(bench: Bench, chain: Any) -> None:
+    bench.runner(*chain()).run(["c"])
+    bench.ran()
+    bench.runner(*chain()).ensure("c").file("value").unlink()
+    bench.runner(*chain()).run(["c"])
+    assert bench.ran() == ["c"]
+    assert len(bench.watcher.told("warning")) == 1
+
+
+def test_a_failure_takes_down_what_depends_on_it_and_nothing_else(bench: Bench) -> None:
+    steps = [
+        bench.step("bad", "fail"),
+        bench.step("after", inputs={"in": "bad"}),
+        bench.step("later", inputs={"in": "after"}),
+        bench.step("good"),
+    ]
+    runner = bench.runner(*steps)
+    runner.run(["later", "after", "good"])
+    assert bench.ran() == ["fail", "good"]
+    assert set(runner.failures) == {"bad", "after", "later"}
+    assert isinstance(runner.failures["later"], FailedInputError)
+    assert runner.failures["later"].origin == "bad"  # type: ignore[attr-defined]
+    assert bench.watcher.told("failed") == ["bad: the disk is on fire"], "consequences are not said again"
+    assert not list((bench.store.root / "tmp").iterdir())
+
+
+def test_a_failure_that_may_pass_is_tried_again_next_time(bench: Bench) -> None:
+    for _ in range(2):
+        bench.runner(bench.step("bad", "fail")).run(["bad"])
+    assert bench.ran() == ["fail", "fail"]
+
+
+def test_a_divergence_is_remembered_until_it_is_retried(bench: Bench) -> None:
+    steps = [bench.step("bad", "diverge"), bench.step("after", inputs={"in": "bad"})]
+    bench.runner(*steps).run(["after"])
+    assert bench.ran() == ["diverge"]
+
+    again = bench.runner(*steps)
+    again.run(["after"])
+    assert bench.ran() == []
+    assert isinstance(again.failures["bad"], DivergedError)
+    assert "step 3" in str(again.failures["bad"])
+    assert bench.watcher.told("failed") == ["bad: the loss is not finite in step 3"]
+
+    bench.cured.touch()
+    retried = bench.runner(*steps, retry=True)
+    retried.run(["after"])
+    assert bench.ran() == ["diverge", "after"]
+    assert retried.failures == {}
+    assert bench.runner(*steps).failure("bad") is None, "a success wipes the memory out"
+
+
+def test_a_changed_recipe_is_not_held_to_an_old_divergence(bench: Bench) -> None:
+    bench.runner(bench.step("bad", "diverge", {"lr": 9})).run(["bad"])
+    bench.runner(bench.step("bad", "diverge", {"lr": 1})).run(["bad"])
+    assert bench.ran() == ["diverge", "diverge"]
+
+
+def test_a_wrong_request_and_a_defect_end_the_run(bench: Bench) -> None:
+    with pytest.raises(RequestError):
+        bench.runner(bench.step("a", "refuse"), bench.step("b")).run(["a", "b"])
+    with pytest.raises(ZeroDivisionError):
+        bench.runner(bench.step("a", "break_down"), bench.step("b")).run(["a", "b"])
+    assert bench.ran() == []
+    assert not list((bench.store.root / "tmp").iterdir())
+
+
+def test_a_stopped_step_keeps_its_work_and_leaves_no_output(bench: Bench) -> None:
+    runner = bench.runner(bench.step("a", "stop"))
+    with pytest.raises(Interrupted):
+        runner.run(["a"])
+    (work,) = (bench.store.root / "work").iterdir()
+    assert (work / "resume").read_text() == "half way"
+    assert not list((bench.store.root / "tmp").iterdir())
+
+
+def test_a_request_to_stop_is_heard_between_steps(bench: Bench, chain: Any) -> None:
+    runner = bench.runner(*chain(), stop=lambda: bool(bench.log.read_text()))
+    with pytest.raises(Interrupted):
+        runner.run(["a", "c"])
+    assert bench.ran() == ["a"]
+
+
+def test_one_that_needs_what_another_makes_waits_and_says_so(bench: Bench) -> None:
+    step = bench.step("a")
+    first = bench.runner(step)
+    key = step.key({})
+    with bench.store.lock(key, "study other: a"):
+        watcher = bench.watcher
+        thread = threading.Thread(target=first.run, args=(["a"],))
+        thread.start()
+        deadline = time.monotonic() + 10
+        while not watcher.told("log") and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert bench.ran() == []
+    thread.join()
+    (line,) = watcher.told("log")
+    assert line.startswith(f"a: waiting for process {os.getpid()} (study other: a), since ")
+    assert line.endswith("which is making it")
+    assert bench.ran() == ["a"]
+
+
+# -- what can change outside ---------------------------------------------------------------------------------------
+
+
+def test_what_was_first_read_is_kept_until_it_is_refreshed(bench: Bench) -> None:
+    def steps(state: str, refresh: bool = False) -> list[Step]:
+        outside = bench.step(
+            "outside", config={"value": "outside"}, changeable=True, settings={"state": state, "refresh": refresh}
+        )
+        return [outside, bench.step("b", inputs={"in": "outside"})]
+
+    bench.runner(*steps("old")).run(["b"])
+    assert bench.ran() == ["outside", "b"]
+    bench.runner(*steps("new")).run(["b"])
+    assert bench.ran() == []
+    runner = bench.runner(*steps("new", refresh=True))
+    runner.forget("outside")
+    runner.run(["b"])
+    assert bench.ran() == ["outside"], "read again, found the same, so nothing downstream runs"
+    bench.runner(*steps("old")).run(["b"])
+    assert bench.ran() == []
+
+
+# -- sub-steps -------------------------------------------------------------------------------------------------------
+
+
+def fan(bench: Bench, *parts: str, name: str = "fan") -> Step:
+    return bench.step(name, "fan", {"parts": list(parts)})
+
+
+def test_substeps_come_back_in_order_and_are_shared(bench: Bench) -> None:
+    runner = bench.runner(fan(bench, "slow0.3", "y", "z"), fan(bench, "z", "y", name="other"), workers=2)
+    runner.run(["fan", "other"])
+    assert runner.ensure("fan").file("value").read_text() == "slow0.3,y,z"
+    assert runner.ensure("other").file("value").read_text() == "z,y"
+    assert sorted(bench.ran()) == ["slow0.3", "y", "z"], "the second finds its parts there"
+    assert [(done, total) for done, total, _ in bench.watcher.shown] == [(1, 3), (2, 3), (3, 3)]
+    assert [facts["doing"] for _, _, facts in bench.watcher.shown] == ["part slow0.3", "part y", "part z"]
+
+
+def test_a_substeps_warning_is_kept_with_the_step_that_asked(bench: Bench) -> None:
+    runner = bench.runner(fan(bench, "warn"), fan(bench, "warn", "x", name="other"))
+    runner.run(["fan", "other"])
+    for name in ("fan", "other"):
+        assert runner.ensure(name).manifest["cost"]["warnings"] == ["one record could not be read"]
+    assert bench.watcher.told("warning") == ["one record could not be read"]
+
+
+def test_a_damaged_substep_is_made_again(bench: Bench) -> None:
+    bench.runner(fan(bench, "x", "y")).run(["fan"])
+    bench.ran()
+    for path in (bench.store.root / "artefacts/part").glob("*/value"):
+        stat = path.stat()
+        path.write_text(path.read_text().upper())
+        os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    runner = bench.runner(fan(bench, "x", "y", "z"))
+    runner.run(["fan"])
+    assert sorted(bench.ran()) == ["x", "y", "z"]
+    assert runner.ensure("fan").file("value").read_text() == "x,y,z"
+    assert len(bench.watcher.told("warning")) == 2
+
+
+def test_a_failing_substep_fails_its_step_and_leaves_nothing_half_done(bench: Bench) -> None:
+    runner = bench.runner(fan(bench, "x", "fail"), bench.step("good"))
+    runner.run(["fan", "good"])
+    assert str(runner.failures["fan"]) == "a part failed\n  Mend it."
+    assert "good" in runner.made
+    assert not list((bench.store.root / "tmp").iterdir())
+
+
+def test_a_worker_that_dies_fails_its_step_and_not_the_next(bench: Bench) -> None:
+    runner = bench.runner(fan(bench, "die"), fan(bench, "x", name="next"))
+    runner.run(["fan", "next"])
+    assert "a worker process died" in str(runner.failures["fan"])
+    assert "memory" in str(runner.failures["fan"])
+    assert "next" in runner.made
+
+
+def test_a_request_to_stop_is_heard_while_substeps_run(bench: Bench) -> None:
+    parts = ["slow1.5", "a", "b", "c", "d"]
+    runner = bench.runner(fan(bench, *parts), stop=lambda: "slow1.5" in bench.log.read_text())
+    started = time.monotonic()
+    with pytest.raises(Interrupted):
+        runner.run(["fan"])
+    assert time.monotonic() - started > 1, "what was being made when the request came is finished"
+    ran = bench.ran()
+    assert ran[0] == "slow1.5"
+    assert not {"b", "c", "d"} & set(ran), "a worker has at most one more at hand"
+    bench.runner(fan(bench, *parts)).run(["fan"])
+    assert sorted(ran + bench.ran()) == sorted(parts)
+
+
+# -- workers ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def pool() -> Iterator[Any]:
+    made = make_pool(1)
+    yield made
+    made.shutdown(cancel_futures=True)
+
+
+def test_workers_are_spawned_and_hear_no_ctrl_c(pool: Any) -> None:
+    import sys
+
+    sys.only_here = True  # type: ignore[attr-defined]
+    assert pool.submit(eval, "hasattr(__import__('sys'), 'only_here')").result() is False
+    ignored = pool.submit(signal.getsignal, signal.SIGINT).result()
+    assert ignored == signal.SIG_IGN
+    assert pool.submit(os.getppid).result() == os.getpid()
+
+
+# -- checkpoints of another execution record ---------------------------------------------------------------------------
+
+
+def under(bench: Bench, record: str, cut: bool) -> list[Step]:
+    """Training under a record to 1 and 2, an evaluation of each, data that has no record."""
+    free = frozenset({"parent"})
+    steps = [bench.step("data")]
+    for at, parent in ((1, None), (2, "train 1")):
+        inputs = {"data": "data"} | ({"parent": parent} if parent else {})
+        config = {"value": f"train{at}{record}", "record": record}
+        steps.append(bench.step(f"train {at}", config=config, inputs=inputs, unkeyed=free))
+        config = {"value": f"eval{at}{record}", "record": record}
+        steps.append(bench.step(f"eval {at}", config=config, inputs={"checkpoint": f"train {at}"}))
+    return steps[:3] if cut else steps
+
+
+def test_another_records_checkpoint_is_a_miss_unless_accepted(bench: Bench) -> None:
+    bench.runner(*under(bench, "A", cut=False)).run(["eval 1", "eval 2"])
+    bench.ran()
+    refused = bench.runner(*under(bench, "B", cut=False))
+    assert refused.find("data") is not None
+    assert refused.find("train 1") is None
+    accepted = bench.runner(*under(bench, "B", cut=False), accepted=bench.runner(*under(bench, "A", cut=False)))
+    accepted.run(["eval 1", "eval 2"])
+    assert bench.ran() == []
+    assert accepted.used_accepted
+
+
+def test_what_goes_on_from_an_accepted_checkpoint_is_kept_apart(bench: Bench) -> None:
+    bench.runner(*under(bench, "A", cut=True)).run(["eval 1"])
+    bench.ran()
+
+    def accepting() -> Runner:
+        return bench.runner(*under(bench, "B", cut=False), accepted=bench.runner(*under(bench, "A", cut=False)))
+
+    mixed = accepting()
+    mixed.run(["eval 1", "eval 2"])
+    assert bench.ran() == ["train2B", "eval2B"]
+    assert mixed.ensure("train 2").manifest["payload"]["accepted"] == {"parent": mixed.ensure("train 1").key}
+    again = accepting()
+    again.run(["eval 1", "eval 2"])
+    assert bench.ran() == []
+    assert again.used_accepted
+    pure = bench.runner(*under(bench, "B", cut=False))
+    assert pure.find("train 2") is None
+    assert pure.find("eval 2") is None
+    pure.run(["eval 1", "eval 2"])
+    assert bench.ran() == ["train1B", "eval1B", "train2B", "eval2B"]
+    assert not pure.used_accepted
+    assert "accepted" not in pure.ensure("train 2").manifest["payload"]

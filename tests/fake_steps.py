@@ -1,0 +1,96 @@
+"""Step functions that do next to nothing, for tests of what runs them. Importable by worker processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+from pretrial.errors import DivergedError, Interrupted, RequestError, RunError
+
+
+def write(ctx: Any) -> dict[str, Any]:
+    """Its value and its inputs' values, joined; `settings.log` gets a line each time this really runs."""
+    inputs = [ctx.inputs[name].file("value").read_text() for name in sorted(ctx.inputs)]
+    value = "+".join([str(ctx.config["value"]), *inputs])
+    (ctx.out / "value").write_text(value)
+    _note(ctx, str(ctx.config["value"]))
+    return {"length": len(value)}
+
+
+def constant(ctx: Any) -> dict[str, Any]:
+    """The same output whatever its configuration."""
+    (ctx.out / "value").write_text("same")
+    _note(ctx, "constant")
+    return {}
+
+
+def fail(ctx: Any) -> dict[str, Any]:
+    """Fail as a run does."""
+    _note(ctx, "fail")
+    raise RunError("the disk is on fire", where="study.yaml:3", remedy="Put it out.")
+
+
+def refuse(ctx: Any) -> dict[str, Any]:
+    """Find that the request was wrong."""
+    raise RequestError("nothing to hold out")
+
+
+def diverge(ctx: Any) -> dict[str, Any]:
+    """Diverge, unless the file `settings.cured` is there."""
+    _note(ctx, "diverge")
+    if not Path(ctx.settings["cured"]).exists():
+        raise DivergedError("the loss is not finite in step 3", remedy="Lower the rate.")
+    (ctx.out / "value").write_text("cured")
+    return {}
+
+
+def break_down(ctx: Any) -> dict[str, Any]:
+    """Fail as defective code does."""
+    (ctx.out / "half").write_text("half")
+    raise ZeroDivisionError("a defect")
+
+
+def stop(ctx: Any) -> dict[str, Any]:
+    """Stop as training does on Ctrl-C."""
+    (ctx.work / "resume").write_text("half way")
+    raise Interrupted("training stopped")
+
+
+def fan(ctx: Any) -> dict[str, Any]:
+    """Sub-steps, one for each of `config.parts`; their values in order."""
+    made = ctx.map(
+        "part",
+        1,
+        [{"value": value} for value in ctx.config["parts"]],
+        "fake_steps:part",
+        inputs=ctx.inputs,
+        settings=[dict(ctx.settings) for _ in ctx.config["parts"]],
+        labels=[f"part {value}" for value in ctx.config["parts"]],
+    )
+    (ctx.out / "value").write_text(",".join(artefact.file("value").read_text() for artefact in made))
+    return {}
+
+
+def part(ctx: Any) -> dict[str, Any]:
+    """A sub-step whose value may say what to do."""
+    value = str(ctx.config["value"])
+    _note(ctx, value)
+    if value == "die":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if value == "fail":
+        (ctx.out / "half").write_text("half")
+        raise RunError("a part failed", remedy="Mend it.")
+    if value.startswith("slow"):
+        time.sleep(float(value.removeprefix("slow")))
+    if value == "warn":
+        ctx.warn("one record could not be read")
+    (ctx.out / "value").write_text(value)
+    return {}
+
+
+def _note(ctx: Any, what: str) -> None:
+    with Path(ctx.settings["log"]).open("a") as log:
+        log.write(what + "\n")

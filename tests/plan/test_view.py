@@ -1,0 +1,174 @@
+"""A plan as people and machines see it; and that seeing it loads no heavy library."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import smoke
+from pretrial.plan.cost import Figure, Speeds, forecast
+from pretrial.plan.graph import Graph
+from pretrial.plan.view import describe, epochs, repeated, warnings
+from pretrial.store.artefacts import Store
+
+BATCH = 1024
+Plan = Callable[..., Graph]
+
+
+def stage(steps: int, mixture: str = "text", **fields: Any) -> dict[str, Any]:
+    return {"tokens": steps * BATCH, "mixture": mixture, **fields}
+
+
+def seen(graph: Graph, tmp_path: Any, windows: dict[str, Figure] | None = None, cached: Any = ()) -> dict[str, Any]:
+    found = forecast(graph, Speeds(Store(tmp_path / "store")))
+    return describe(graph, found, frozenset(cached), windows or {})
+
+
+def shape(value: Any) -> Any:
+    """The keys of nested maps, and what lists hold; values by the name of their type."""
+    if isinstance(value, dict):
+        return {key: shape(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [shape(value[0])] if value else []
+    return type(value).__name__
+
+
+def test_the_json_keeps_its_shape(plan: Plan, tmp_path: Any) -> None:
+    """Machines read this: a key may be added, none renamed or dropped."""
+    windows = {"prose": Figure(1000, "measured"), "code": Figure(1000, "measured")}
+    said = seen(plan(claims=["mixed→text beats text→text on transfer"]), tmp_path, windows)
+    assert json.loads(json.dumps(said)) == said
+    figure = {"value": "float", "basis": "str"}
+    assert set(said) == {
+        "study", "question", "resolved", "record", "variants", "sharing", "comparisons", "claims", "steps", "to_run",
+        "cost", "warnings",
+    }  # fmt: skip
+    assert shape(said["variants"]) == [
+        {
+            "variant": "str",
+            "tokens": "int",
+            "stages": [
+                {
+                    "stage": "str", "first_token": "int", "last_token": "int", "asked_tokens": "int", "tokens": "int",
+                    "steps": "int", "mixture": "str", "requested": {"prose": "str"}, "realised": {"prose": "float"},
+                    "lr_first": "float", "lr_last": "float", "warmup_tokens": "int", "cooldown": "bool",
+                    "inherited_from": "NoneType", "shared_with": [],
+                }
+            ],
+            "epochs": {"prose": figure},
+            "replayed_tokens": {},
+        }
+    ]  # fmt: skip
+    assert shape(sorted(said["sharing"], key=lambda row: row["from"])) == [
+        {"step": "str", "from": "int", "to": "int", "parent": "NoneType", "variants": ["str"]}
+    ]
+    assert shape(said["comparisons"]) == [
+        {
+            "variant": "str", "baseline": "str", "holds": ["str"], "descriptive": "bool", "why_not": ["str"],
+            "differs": ["str"],
+        }
+    ]  # fmt: skip
+    assert shape(said["steps"]["train"]) == {"all": "int", "cached": "int"}
+    assert set(said["cost"]) == {
+        "tokens_trained", "tokens_without_sharing", "flops", "flops_per_token", "train_tokens_per_second",
+        "forward_tokens_per_second", "seconds_to_run", "memory_bytes", "disk_bytes",
+    }  # fmt: skip
+    assert set(said["cost"]["seconds_to_run"]) == {"corpora", "tokens", "training", "evaluation"}
+    for name in ("train_tokens_per_second", "forward_tokens_per_second", "memory_bytes", "disk_bytes"):
+        assert set(said["cost"][name]) == {"value", "basis"}
+        assert said["cost"][name]["basis"] in {"measured", "estimated", "declared"}
+
+
+def test_every_default_is_in_the_resolved_study(plan: Plan, tmp_path: Any) -> None:
+    said = seen(plan(), tmp_path)["resolved"]
+    assert said["training"]["optimizer"]["adamw"] == {
+        "lr": 0.01, "betas": [0.9, 0.95], "eps": 1e-8, "weight-decay": 0.1, "clip": 1.0,
+    }  # fmt: skip
+    assert said["evaluate"]["domain-bytes"] == 200_000
+
+
+def test_shared_stretches_name_their_variants(plan: Plan, tmp_path: Any) -> None:
+    rows = {(row["from"], row["to"], tuple(row["variants"])) for row in seen(plan(), tmp_path)["sharing"]}
+    assert rows == {
+        (0, 10 * BATCH, ("text→text",)),
+        (10 * BATCH, 20 * BATCH, ("text→text",)),
+        (0, 10 * BATCH, ("mixed→text", "mixed→mixed")),
+        (10 * BATCH, 20 * BATCH, ("mixed→text",)),
+        (10 * BATCH, 20 * BATCH, ("mixed→mixed",)),
+    }
+
+
+def test_what_is_cached_is_not_to_run(plan: Plan, tmp_path: Any) -> None:
+    graph = plan()
+    said = seen(graph, tmp_path, cached=set(graph.steps) - {"corpus prose"})
+    assert said["to_run"] == ["corpus prose"]
+    assert said["steps"]["corpus"] == {"all": 3, "cached": 2}
+    assert said["cost"]["seconds_to_run"]["training"]["value"] == 0
+
+
+def test_realised_shares_are_read_off_the_pattern(plan: Plan, tmp_path: Any) -> None:
+    mixtures = {"text": {"prose": "100%"}, "mixed": {"prose": "1/3", "code": "2/3"}}
+    graph = plan(mixtures=mixtures, variants={"text→text": [stage(10), stage(1, "mixed")]})
+    (variant,) = seen(graph, tmp_path)["variants"]
+    assert variant["stages"][1]["requested"] == {"prose": "1/3", "code": "2/3"}
+    assert variant["stages"][1]["realised"] == {"prose": 5 / 16, "code": 11 / 16}
+
+
+def test_epochs_are_counted_over_all_stages_and_warned_above_four(plan: Plan) -> None:
+    graph = plan()
+    windows = {"prose": Figure(60, "measured"), "code": Figure(60, "measured")}
+    assert epochs(graph, graph.courses["mixed→text"], windows) == {"prose": 240 / 60, "code": 80 / 60}
+    assert [w for w in warnings(graph, windows) if "passes" in w] == [
+        "text→text passes 5.3 times over prose; above 4 a repeat is worth less than new text"
+    ]
+    assert not [warning for warning in warnings(graph, {}) if "passes" in warning]
+
+
+def test_a_cap_on_epochs_is_warned_of(plan: Plan, sources: dict[str, Any]) -> None:
+    graph = plan(sources=sources | {"prose": {**sources["prose"], "max-epochs": 2}})
+    said = warnings(graph, {"prose": Figure(100, "measured")})
+    assert "text→text passes 3.2 times over prose; the study caps it at 2 epochs" in said
+
+
+def test_comparisons_with_unequal_repetition_are_named(plan: Plan) -> None:
+    graph = plan()
+    few, many = Figure(200, "measured"), Figure(10_000, "measured")
+    assert repeated(graph, "mixed→text", "text→text", {"prose": few, "code": many}) == ["prose"]
+    assert repeated(graph, "mixed→text", "text→text", {"prose": many, "code": many}) == []
+    assert repeated(graph, "text→text", "text→text", {"prose": few, "code": few}) == []
+
+
+def test_replay_is_said_aloud(plan: Plan) -> None:
+    said = warnings(plan(carry=["weights", "optimizer"]), {})
+    assert "REPLAY: mixed→text sees 5,120 tokens of prose again, since carry leaves out data" in said
+
+
+LOADED = """
+import json, sys, time
+from pretrial.cli import main
+sys.argv = ["pretrial", "plan", *sys.argv[1:]]
+try:
+    main()
+finally:
+    heavy = ("torch", "pyarrow", "tokenizers", "pandas", "altair", "scipy", "transformers", "lm_eval", "safetensors")
+    print("LOADED", json.dumps([name for name in heavy if name in sys.modules]), file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]], ids=["plain", "json"])
+def test_planning_loads_no_heavy_library_and_makes_nothing(place: smoke.Place, options: list[str]) -> None:
+    command = [sys.executable, "-c", LOADED, str(place.study), "--store", str(place.folder / "none"), *options]
+    done = subprocess.run(
+        command, cwd=place.folder, env=smoke.environment(), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "LOADED []" in done.stderr
+    assert not (place.folder / "none").exists()
+    assert not (place.folder / "pretrial-runs").exists()
+    if options:
+        assert json.loads(done.stdout)["study"] == "smoke"
