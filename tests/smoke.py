@@ -34,7 +34,7 @@ seeds: 2
 smoke: true
 
 sources:
-  prose:   {read: {jsonl: prose.jsonl}, group: book}
+  prose:   {read: {jsonl: prose-*.jsonl}, group: book}
   code:    {read: {jsonl: code.jsonl}, group: book}
   letters: {read: {jsonl: letters.jsonl}, group: book}
 
@@ -91,15 +91,16 @@ def code(number: int) -> str:
 
 
 def write_corpora(folder: Path, *, documents: int = 240) -> None:
-    """prose.jsonl, code.jsonl and letters.jsonl: about 60, 75 and 15 KB, twenty groups each."""
+    """prose-0.jsonl to prose-2.jsonl, code.jsonl and letters.jsonl: about 75, 75 and 20 KB, twenty groups each."""
     made = {
-        "prose": [prose(i) for i in range(documents)],
+        **{f"prose-{part}": [prose(i) for i in range(part, documents, 3)] for part in range(3)},
         "code": [code(i) for i in range(documents)],
         "letters": [prose(i, voice="Dear") for i in range(documents // 4)],
     }
     for name, texts in made.items():
         lines = [
-            json.dumps({"id": f"{name}-{i}", "text": text, "book": f"{name} {i % 20}"}) for i, text in enumerate(texts)
+            json.dumps({"id": f"{name}-{i}", "text": text, "book": f"{name[:5]} {i % 20}"})
+            for i, text in enumerate(texts)
         ]
         (folder / f"{name}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
@@ -153,6 +154,12 @@ class Place:
         """The same place elsewhere, finished work included."""
         shutil.copytree(self.folder, to, symlinks=True)
         return Place(to)
+
+    def forget(self, *kinds: str) -> None:
+        """Lose all artefacts of some kinds, and the workspace."""
+        for kind in kinds:
+            shutil.rmtree(self.store / "artefacts" / kind)
+        shutil.rmtree(self.workspace)
 
     def contents(self, kinds: Sequence[str] = ()) -> dict[str, str]:
         """Content hash of every artefact, by kind and key."""

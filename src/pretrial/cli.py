@@ -6,6 +6,7 @@ machine would read has `--json`; people get tables on a terminal and plain lines
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -21,6 +22,10 @@ import typer
 from rich.console import Console
 
 from pretrial.errors import Interrupted, PretrialError, RequestError
+
+# What the disk says when it has no room, and when it may not be written. Everything else is a defect of ours.
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR)
 
 app = typer.Typer(
     name="pretrial",
@@ -87,8 +92,11 @@ def new(
         raise RequestError(f"{path} is there already", remedy="Choose another name, or overwrite it with --force.")
     template = files("pretrial.study").joinpath("template.yaml").read_text(encoding="utf-8")
     name = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in path.stem).strip("-") or "study"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(template.replace("STUDY-NAME", name), encoding="utf-8")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(template.replace("STUDY-NAME", name), encoding="utf-8")
+    except OSError as error:
+        raise RequestError(f"{path} cannot be written: {error.strerror}", remedy="Choose another place.") from None
     out().print(f"Wrote {path}. Look at what it would do and cost: pretrial plan {path}", highlight=False)
 
 
@@ -331,7 +339,7 @@ def guarded(command: Callable[[], Any]) -> int:
         print(f"pretrial: {error}", file=sys.stderr)
         return error.exit_code
     except usage_error as error:
-        print(f"pretrial: {error}", file=sys.stderr)
+        print(f"pretrial: {getattr(error, 'format_message', error.__str__)()}", file=sys.stderr)
         print("  See pretrial --help, or pretrial COMMAND --help.", file=sys.stderr)
         return 2
     except (KeyboardInterrupt, typer.Abort):
@@ -341,3 +349,13 @@ def guarded(command: Callable[[], Any]) -> int:
         # Whoever read our output has gone; say nothing more to it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 1
+    except OSError as error:
+        if error.errno not in (*_FULL, *_FORBIDDEN):
+            raise
+        print(f"pretrial: {error.filename or 'a file'}: {error.strerror}", file=sys.stderr)
+        full = error.errno in _FULL
+        print(
+            f"  {'Free some space, then run the same command again.' if full else 'Name another place.'}",
+            file=sys.stderr,
+        )
+        return 1 if full else 2

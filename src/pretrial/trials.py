@@ -343,9 +343,7 @@ class Trial:
                 {name: forecast.seconds[name].value for name in missing},
                 {name: step.group for name, step in graph.steps.items()},
             )
-            watching: Observer
-            with Progress(self.places.workspace / "log.jsonl", timer, live=False if quiet else None) as progress:
-                watching = Quiet() if quiet else progress
+            with Progress(self.places.workspace / "log.jsonl", timer, quiet=quiet) as watching:
                 runner.observer = watching
                 if machine.note:
                     watching.log(machine.note)

@@ -29,7 +29,7 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 NAMES = [path.relative_to(ROOT).as_posix() for path in DOCUMENTS]
 README, GUIDE, REFERENCE = (ROOT / name for name in ("README.md", "docs/guide.md", "docs/reference.md"))
 EVERYWHERE = {"--workspace", "--store", "--data"}
-PICTURES = {"docs/images/report.png"}
+PICTURES: set[str] = set()
 """Made from the report of a whole run, so a tree in which none was made may lack them."""
 
 

@@ -40,8 +40,8 @@ def record() -> dict[str, Any]:
 def sources(corpora: Path) -> dict[str, Any]:
     """The sources of every study here."""
     return {
-        name: {"read": {"jsonl": str(corpora / f"{name}.jsonl")}, "group": "book"}
-        for name in ("prose", "code", "letters")
+        name: {"read": {"jsonl": str(corpora / f"{file}.jsonl")}, "group": "book"}
+        for name, file in (("prose", "prose-*"), ("code", "code"), ("letters", "letters"))
     }
 
 

@@ -61,21 +61,21 @@ class Timer:
 
 
 class Progress:
-    """An observer for people and for the log."""
+    """An observer for people and for the log; with `quiet`, for the log alone."""
 
-    def __init__(self, log: Path, timer: Timer, stream: TextIO | None = None, *, live: bool | None = None) -> None:
+    def __init__(
+        self, log: Path, timer: Timer, stream: TextIO | None = None, *, live: bool | None = None, quiet: bool = False
+    ) -> None:
         self._timer = timer
+        self._quiet = quiet
         self._console = Console(file=stream or sys.stderr, highlight=False)
-        self._live_wanted = self._console.is_terminal if live is None else live
+        self._live_wanted = (self._console.is_terminal if live is None else live) and not quiet
         self._live: Live | None = None
         self._current: tuple[str, float, float, Mapping[str, float | str]] | None = None
         self._step_started = time.monotonic()
         self._last_plain = 0.0
         log.parent.mkdir(parents=True, exist_ok=True)
         self._log = log.open("a", encoding="utf-8")
-        self.warnings: list[str] = []
-        self._done = 0
-        self._total = len(timer._left)
 
     def __enter__(self) -> Progress:
         if self._live_wanted:
@@ -105,7 +105,6 @@ class Progress:
     def finished(self, step: Step, seconds: float) -> None:
         """A step was made."""
         self._timer.finish(step.name, seconds)
-        self._done += 1
         self._write("finished", step=step.name, seconds=round(seconds, 3))
         facts = self._current[3] if self._current is not None and self._current[0] == step.name else {}
         self._current = None
@@ -124,7 +123,6 @@ class Progress:
 
     def warn(self, message: str) -> None:
         """A warning."""
-        self.warnings.append(message)
         self._write("warning", message=message)
         self._say(f"warning: {message}", style="yellow")
 
@@ -134,6 +132,8 @@ class Progress:
         self._log.flush()
 
     def _say(self, message: str, style: str = "", *, dim: bool = False) -> None:
+        if self._quiet:
+            return
         if self._live is not None:
             self._live.console.print(Text(message, style=style or ("dim" if dim else "")))
             self._show()
@@ -143,7 +143,7 @@ class Progress:
 
     def _show(self) -> None:
         left = duration(self._timer.left())
-        if self._current is None:
+        if self._current is None or self._quiet:
             return
         name, done, total, facts = self._current
         share = done / total if total else 0.0

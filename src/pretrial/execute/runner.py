@@ -290,9 +290,7 @@ class Runner:
                 except RunError as error:
                     self.failures.setdefault(name, error)
         except KeyboardInterrupt:
-            # A second Ctrl-C means now: not once the workers are done with what they have.
-            if self._pool is not None:
-                kill_workers(self._pool)
+            self._kill_pool()
             raise
         finally:
             self.drop_pool()
@@ -355,10 +353,20 @@ class Runner:
         return self._pool
 
     def drop_pool(self) -> None:
-        """Stop the workers."""
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
+        """Stop the workers, once each is done with what it has at hand."""
+        try:
+            if self._pool is not None:
+                self._pool.shutdown(cancel_futures=True)
+        except KeyboardInterrupt:
+            self._kill_pool()
+            raise
+        finally:
             self._pool = None
+
+    def _kill_pool(self) -> None:
+        # A second Ctrl-C means now: not once the workers are done.
+        if self._pool is not None:
+            kill_workers(self._pool)
 
     def _make(self, step: Step, inputs: Mapping[str, Artefact]) -> Artefact:
         contents = {name: artefact.content for name, artefact in inputs.items()}
