@@ -200,11 +200,10 @@ def print_status(console: Console, status: Json) -> None:
         f"  may be freed: {status['not_in_this_study_bytes'] / 1e6:,.1f} MB that this study does not use "
         f"(other studies may), {beside['quarantine']:,.1f} MB in quarantine"
     )
-    if status["verified"]:
-        for line in status["damaged"]:
-            console.print(Text(f"  damaged: {line}; set aside, the next run makes it again", style="red"))
-        if not status["damaged"]:
-            console.print("  every hash is right")
+    for line in status["damaged"]:
+        console.print(Text(f"  damaged: {line}", style="red"), soft_wrap=True)
+    if status["verified"] and not status["damaged"]:
+        console.print("  every hash is right")
 
 
 def print_explanation(console: Console, said: Json) -> None:

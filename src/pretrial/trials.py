@@ -25,7 +25,7 @@ from pretrial.plan import cost
 from pretrial.plan.graph import Graph, Options, build_graph, recipe_json
 from pretrial.plan.registration import History, history, keep_copy, register
 from pretrial.plan.view import describe, epochs, warnings
-from pretrial.store.artefacts import FileHashes, Store, read_json, write_atomically
+from pretrial.store.artefacts import DamagedError, FileHashes, Store, read_json, write_atomically
 from pretrial.store.identity import differences, fingerprint
 from pretrial.store.locks import HeldError, locked
 from pretrial.study.load import load_study, parse_study
@@ -170,30 +170,35 @@ class Trial:
         graph = self.graph(record, only=only)
         if probe:
             self._probe(graph)
-        runner = Runner(self.store, graph.steps.values(), Quiet())
+        watching = Quiet()
+        runner = Runner(self.store, graph.steps.values(), watching)
         cached = self._cached(runner)
         forecast = cost.forecast(graph, cost.Speeds(self.store))
-        return describe(graph, forecast, cached, windows(graph, runner))
+        said = describe(graph, forecast, cached, windows(graph, runner))
+        return {**said, "warnings": [*watching.warnings, *said["warnings"]]}
 
     def status(self, *, verify: bool = False) -> Json:
         """What is there, what is missing, how large the store is and what of it may be freed."""
-        record = self.last_record()
-        graph = self.graph(record)
+        damaged: list[str] = []
+        self.store.warn = damaged.append
+        whole = []
+        for stored in self.store.all():
+            try:
+                if verify:
+                    self.store.verify(stored)
+                whole.append(stored)
+            except DamagedError as error:
+                damaged.append(f"{error}; it was set aside and is made again when it is needed")
+        graph = self.graph(self.last_record())
         runner = Runner(self.store, graph.steps.values(), Quiet())
         cached = self._cached(runner)
         mine = {artefact.key for name in cached if (artefact := runner.find(name)) is not None}
-        damaged = []
         sizes: dict[str, int] = {}
         free = 0
-        for artefact in self.store.all():
-            sizes[artefact.kind] = sizes.get(artefact.kind, 0) + artefact.bytes
-            if artefact.key not in mine and artefact.kind not in ("corpus-shard", "tokens-shard"):
-                free += artefact.bytes
-            if verify:
-                try:
-                    self.store.verify(artefact)
-                except RuntimeError as error:
-                    damaged.append(str(error))
+        for stored in whole:
+            sizes[stored.kind] = sizes.get(stored.kind, 0) + stored.bytes
+            if stored.key not in mine and stored.kind not in ("corpus-shard", "tokens-shard"):
+                free += stored.bytes
         beside = {name: folder_bytes(self.store.root / name) for name in ("quarantine", "compiled", "work")}
         done: dict[str, list[int]] = {}
         for name, step in graph.steps.items():

@@ -29,8 +29,6 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 NAMES = [path.relative_to(ROOT).as_posix() for path in DOCUMENTS]
 README, GUIDE, REFERENCE = (ROOT / name for name in ("README.md", "docs/guide.md", "docs/reference.md"))
 EVERYWHERE = {"--workspace", "--store", "--data"}
-PICTURES: set[str] = set()
-"""Made from the report of a whole run, so a tree in which none was made may lack them."""
 
 
 def text_of(path: Path) -> str:
@@ -188,8 +186,6 @@ def test_every_relative_link_leads_somewhere(path: Path) -> None:
             continue
         name, _, anchor = link.partition("#")
         target = (path.parent / name).resolve() if name else path
-        if not target.exists() and target.is_relative_to(ROOT) and target.relative_to(ROOT).as_posix() in PICTURES:
-            continue
         assert target.exists(), link
         assert target.is_relative_to(ROOT), link
         if anchor:
