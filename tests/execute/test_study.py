@@ -307,6 +307,43 @@ def test_a_late_claim_and_a_late_seed_are_shown_as_such(finished: Place) -> None
     assert report["banners"]
 
 
+def test_another_unseen_domain_retrains_nothing(finished: Place) -> None:
+    trained = finished.contents(["train", "tokenizer"])
+    finished.edit("\nmixtures:", "  notes: {read: {metadata: installed}}\n\nmixtures:")
+    outcome, made = rerun(finished)
+    assert outcome.complete
+    assert made >= {"snapshot", "corpus", "select", "tokens", "bits-per-byte"}
+    assert "train" not in made
+    assert set(finished.contents(["train"]).values()) == {v for k, v in trained.items() if k.startswith("train/")}
+    assert len(set(finished.contents(["tokenizer"]).values())) == 1, "made again, and the same"
+    assert {row["task"] for row in table(finished, "results.csv")} == {"prose", "code", "letters", "notes"}
+
+
+def test_a_changed_installation_is_reported_and_read_again_only_when_asked(
+    finished: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pretrial.corpus import installed
+
+    finished.edit("letters: {read: {jsonl: letters.jsonl}, group: book}", "letters: {read: {metadata: installed}}")
+    rerun(finished)
+    contents = finished.contents()
+    state = installed.state()
+    monkeypatch.setattr(installed, "state", lambda: {**state, "new-package": "1.0"})
+    finished.edit("bits-per-byte: 5%", "bits-per-byte: 4%")
+    _, made = rerun(finished)
+    assert made == set()
+    warnings = [line for line in (finished.workspace / "log.jsonl").read_text().splitlines() if '"warning"' in line]
+    assert (
+        "what is installed has changed since it was read (new-package); the study keeps what was read first. "
+        in (warnings[-1])
+    ), warnings
+    assert "--refresh reads it again" in warnings[-1]
+    _, made = rerun(finished, refresh=True)
+    assert made == {"snapshot", "corpus", "corpus-shard"}, "read again, found the same, and nothing after it runs"
+    assert contents.items() <= finished.contents().items()
+    assert not rerun(finished)[0].new
+
+
 # -- parts -------------------------------------------------------------------------------------------------------------
 
 
