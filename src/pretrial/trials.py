@@ -141,6 +141,7 @@ class Trial:
     ) -> Graph:
         """All steps of the study under a record, or of some of its variants."""
         self._check_asked(only, ())
+        self.store.check_layout()
         hashes = FileHashes(self.places.store / "fingerprints.json")
         chosen = tuple(only)
         if chosen and self.study.baseline not in chosen:

@@ -146,6 +146,14 @@ def test_a_disk_that_is_full_or_closed_is_said_without_a_traceback(
     assert "Traceback" not in said.err
 
 
+@pytest.mark.parametrize("command", ["plan", "run", "status", "explain", "report"])
+def test_a_store_of_a_newer_version_is_refused_by_every_command(cli: Cli, finished: Place, command: str) -> None:
+    (finished.store / "layout.json").write_text('{"layout": 2}')
+    said = cli(command, finished.study, *places(finished))
+    assert said.code == 2
+    assert "has a layout 2; this version of Pretrial reads layout 1" in said.err
+
+
 def test_a_defect_keeps_its_traceback() -> None:
     with pytest.raises(ZeroDivisionError):
         guarded(lambda: 1 / 0)

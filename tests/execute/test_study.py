@@ -319,6 +319,7 @@ def test_another_unseen_domain_retrains_nothing(finished: Place) -> None:
     assert {row["task"] for row in table(finished, "results.csv")} == {"prose", "code", "letters", "notes"}
 
 
+@pytest.mark.slow
 def test_a_changed_installation_is_reported_and_read_again_only_when_asked(
     finished: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -374,6 +375,7 @@ def test_only_a_part_of_a_finished_study_leaves_its_report_alone(finished: Place
     assert finished.tables() == tables
 
 
+@pytest.mark.slow
 def test_one_seed_first_and_the_others_later(finished: Place) -> None:
     tables, contents = finished.tables(), finished.contents()
     finished.forget("train", "bits-per-byte", "ledger", "anchors")

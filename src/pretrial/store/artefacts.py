@@ -79,12 +79,19 @@ class Store:
                     raise PermissionError(0, "it is read-only")
             if not layout.exists():
                 write_atomically(layout, canonical({"layout": LAYOUT}))
-            found = read_json(layout).get("layout")
         except OSError as error:
             raise RequestError(
                 f"the store at {self.root} cannot be used: {error.strerror}",
                 remedy="Name another folder with --store or PRETRIAL_STORE.",
             ) from None
+        self.check_layout()
+
+    def check_layout(self) -> None:
+        """Raise `RequestError` for a store that another version of Pretrial lays out otherwise; none at all is fine."""
+        try:
+            found = read_json(self.root / "layout.json").get("layout")
+        except (FileNotFoundError, NotADirectoryError):
+            return
         except ValueError:
             found = "that cannot be read"
         if found != LAYOUT:
