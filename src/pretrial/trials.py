@@ -28,6 +28,7 @@ from pretrial.plan.view import describe, epochs, warnings
 from pretrial.store.artefacts import DamagedError, FileHashes, Store, read_json, write_atomically
 from pretrial.store.identity import differences, fingerprint
 from pretrial.store.locks import HeldError, locked
+from pretrial.store.locks import describe as describe_holder
 from pretrial.study.load import load_study, parse_study
 from pretrial.study.schema import Study
 from pretrial.train.record import make_record, remembered
@@ -277,26 +278,17 @@ class Trial:
         started = time.monotonic()
         self._check_asked(only, seeds or ())
         self._check_workspace()
-        lock = self.places.workspace / ".lock"
-        try:
-            with locked(lock, f"study {self.study.name}", wait=False):
-                return self._run(
-                    started,
-                    tuple(only),
-                    tuple(seeds or ()),
-                    workers or default_workers(),
-                    refresh,
-                    retry,
-                    accept_record,
-                    quiet,
-                )
-        except HeldError as error:
-            from pretrial.store.locks import describe as holder
-
-            raise RequestError(
-                f"the workspace {self.places.workspace} is in use by {holder(error.holder)}",
-                remedy="Wait for it, or name another workspace with --workspace.",
-            ) from None
+        with self._held(f"study {self.study.name}"):
+            return self._run(
+                started,
+                tuple(only),
+                tuple(seeds or ()),
+                workers or default_workers(),
+                refresh,
+                retry,
+                accept_record,
+                quiet,
+            )
 
     def _run(
         self,
@@ -397,8 +389,13 @@ class Trial:
         return self._findings(graph, runner, registered, record, accepted=runner.used_accepted)
 
     def report(self) -> Path:
-        """Write the report again from what is in the store; the page's path."""
-        with locked(self.places.workspace / ".lock", f"report of {self.study.name}", wait=True):
+        """Write the report again from what is in the store; the page's path.
+
+        Raises:
+            RequestError: when nothing was evaluated yet, or the workspace is in use.
+        """
+        self._check_workspace()
+        with self._held(f"report of {self.study.name}"):
             graph, runner, record = self._kept()
             registered = history(self.store, self.study.name)
             self._write_report(graph, runner, registered, record, accepted=runner.used_accepted)
@@ -452,6 +449,18 @@ class Trial:
         return f"<Trial {s.name}: {len(s.variants)} variants × {len(s.seeds)} seeds, {done}>"
 
     # -- inside ----------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _held(self, what: str) -> Iterator[None]:
+        """The workspace to ourselves."""
+        try:
+            with locked(self.places.workspace / ".lock", what, wait=False):
+                yield
+        except HeldError as error:
+            raise RequestError(
+                f"the workspace {self.places.workspace} is in use by {describe_holder(error.holder)}",
+                remedy="Wait for it, or name another workspace with --workspace.",
+            ) from None
 
     def _check_asked(self, only: Sequence[str], seeds: Sequence[int]) -> None:
         for name in only:
@@ -523,7 +532,8 @@ class Trial:
         path = self.places.workspace / "report" / name
         if not path.exists():
             raise RequestError(f"{self.study.name} has no results yet", remedy="Run the study first.")
-        return pd.read_csv(path, keep_default_na=True)
+        # A variant or source may be called NA or null; only an empty cell is missing.
+        return pd.read_csv(path, keep_default_na=False, na_values=[""])
 
     def _findings(
         self, graph: Graph, runner: Runner, registered: History, record: Json | None, *, accepted: bool

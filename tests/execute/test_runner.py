@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+import smoke
 from pretrial.errors import DivergedError, Interrupted, RequestError, RunError
 from pretrial.execute.runner import FailedInputError, Runner
 from pretrial.execute.worker import make_pool
@@ -371,13 +373,38 @@ def pool() -> Iterator[Any]:
 
 
 def test_workers_are_spawned_and_hear_no_ctrl_c(pool: Any) -> None:
-    import sys
-
     sys.only_here = True  # type: ignore[attr-defined]
     assert pool.submit(eval, "hasattr(__import__('sys'), 'only_here')").result() is False
     ignored = pool.submit(signal.getsignal, signal.SIGINT).result()
     assert ignored == signal.SIG_IGN
     assert pool.submit(os.getppid).result() == os.getpid()
+
+
+SCRIPT = """
+import os, sys
+from pathlib import Path
+from pretrial.execute.progress import Quiet
+from pretrial.execute.runner import Runner
+from pretrial.plan.steps import Step
+from pretrial.store.artefacts import Store
+
+print("the script runs", flush=True)
+root = Path(sys.argv[1])
+store = Store(root)
+store.prepare()
+step = Step("fan", "demo", 1, "fake_steps:fan", {"parts": ["x", "y"]}, {"log": str(root / "log")})
+runner = Runner(store, [step], Quiet(), workers=2)
+runner.run(["fan"])
+print(runner.failures, runner.ensure("fan").file("value").read_text())
+"""
+
+
+def test_a_script_without_a_main_guard_is_not_run_again_by_its_workers(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    env = smoke.environment({"PYTHONPATH": f"{smoke.SRC}:{Path(smoke.__file__).parent}"})
+    done = smoke.call([sys.executable, str(script), str(tmp_path / "store")], tmp_path, env=env)
+    assert done.stdout == "the script runs\n{} x,y\n", done.stderr
 
 
 # -- checkpoints of another execution record ---------------------------------------------------------------------------

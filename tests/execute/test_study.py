@@ -434,6 +434,10 @@ def test_a_diverging_arm_stops_no_other_and_is_not_tried_again_unasked(finished:
     ]
     assert all(row["value"] == "" for row in broken)
 
+    again = finished.call("run")
+    assert again.returncode == 1
+    assert "failed: training broken to 5.12K, seed 1: the loss is not finite" in again.stdout.replace("\n", " ")
+    assert "Traceback" not in again.stderr
     outcome, made = rerun(finished)
     assert (outcome.new, outcome.complete, made) == (False, False, set())
     assert set(outcome.failures) == {f"training broken to 5.12K, seed {seed}" for seed in (1, 2)}
@@ -504,6 +508,8 @@ def test_a_cap_on_epochs_is_enforced_before_anything_is_trained(finished: Place)
 def test_a_second_run_on_one_workspace_says_who_holds_it_and_stops(finished: Place) -> None:
     with locked(finished.workspace / ".lock", "study smoke", wait=False):
         done = finished.call("run")
+        with pytest.raises(RequestError, match="is in use by process"):
+            finished.trial().report()
     assert done.returncode == 2
     assert f"is in use by process {os.getpid()} (study smoke), since 2" in done.stderr
     assert "--workspace" in done.stderr

@@ -136,3 +136,27 @@ def test_a_deleted_store_does_not_make_a_late_claim_early(tmp_path: Path) -> Non
     keep_copy(first, "trial", workspace)
     keep_copy(second, "trial", workspace)
     assert (tmp_path / "new store" / "claims" / "trial.jsonl").read_text(encoding="utf-8") == '{"at": "then"}\n'
+
+
+def test_registrations_survive_a_deleted_store_and_a_deleted_workspace(
+    store: Store, build: Build, tmp_path: Path
+) -> None:
+    workspace = tmp_path / "workspace"
+    workspace.mkdir()
+    said = register(store, build(claims=[FIRST]), known=["text→text", "mixed→text"])
+    keep_copy(store, "planned", workspace)
+    (store.root / "claims/planned.jsonl").unlink()
+    keep_copy(store, "planned", workspace)
+    assert history(store, "planned") == said
+    (workspace / "claims.jsonl").unlink()
+    keep_copy(store, "planned", workspace)
+    assert (workspace / "claims.jsonl").read_text() == (store.root / "claims/planned.jsonl").read_text()
+
+
+def test_the_longer_of_two_registrations_counts(store: Store, build: Build, tmp_path: Path) -> None:
+    register(store, build(claims=[FIRST]), known=[])
+    keep_copy(store, "planned", tmp_path)
+    longer = register(store, build(claims=[FIRST, SECOND]), known=["text→text"])
+    keep_copy(store, "planned", tmp_path)
+    assert len((tmp_path / "claims.jsonl").read_text().splitlines()) == 2
+    assert history(store, "planned") == longer

@@ -224,6 +224,14 @@ def test_the_work_folder_lives_until_the_artefact_does(store: Store, make: Make)
     assert not (store.root / "work/k1").exists()
 
 
+def test_work_on_what_was_finished_since_is_cleaned_away(store: Store, make: Make) -> None:
+    make("k1")
+    for key in ("k1", "k2"):
+        (store.work(key) / "resume").write_text("half way")
+    store.clean()
+    assert [path.name for path in (store.root / "work").iterdir()] == ["k2"], "a kill came just after the rename"
+
+
 def test_requests_are_remembered_and_forgotten(store: Store) -> None:
     assert store.resolve("r") is None
     store.remember("r", "k1")

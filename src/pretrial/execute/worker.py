@@ -18,6 +18,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from pretrial.store.artefacts import Artefact, Store
@@ -84,12 +85,16 @@ def submit(
     """Submit one call of a function per tuple of arguments.
 
     Submitting starts processes. Until one has said that it ignores Ctrl-C it must not get any, so they are born with
-    the signal held back.
+    the signal held back. And a spawned process would first run the main script again, which a script that does not
+    expect it takes for another run; workers need nothing of it, so they are shown an empty one.
     """
     held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    script = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
     try:
         return [pool.submit(function, *call) for call in calls]
     finally:
+        sys.modules["__main__"] = script
         signal.pthread_sigmask(signal.SIG_SETMASK, held)
 
 

@@ -126,7 +126,9 @@ def forecast(graph: Graph, speeds: Speeds) -> Forecast:
     study, record = graph.study, graph.options.record
     key = speed_key(study, graph.vocabulary, record)
     flops = flops_per_token(study.model, graph.vocabulary, study.context)
-    device = (str((record or {}).get("device", "cpu")), str((record or {}).get("backend", "eager")))
+    # Before a record was chosen: a processor, compiled where there is something to compile with.
+    likely = "compiled" if shutil.which("g++") or shutil.which("clang++") else "eager"
+    device = (str((record or {}).get("device", "cpu")), str((record or {}).get("backend", likely)))
     rate = _FLOPS.get(device, _FLOPS_GPU if device[0] == "cuda" else 1e11)
     measured = speeds.get("train", key)
     train_speed = Figure(measured, "measured") if measured else Figure(rate / flops, "estimated")

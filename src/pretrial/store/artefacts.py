@@ -229,8 +229,9 @@ class Store:
         (self.root / "requests" / request).unlink(missing_ok=True)
 
     def clean(self) -> None:
-        """Delete unfinished output of processes that are gone: what nobody holds the lock of."""
-        for path in sorted((self.root / "tmp").iterdir()):
+        """Delete what processes that are gone left behind: unfinished output, and work on what was finished since."""
+        work = [path for path in (self.root / "work").iterdir() if any(self.root.glob(f"artefacts/*/{path.name}"))]
+        for path in sorted([*(self.root / "tmp").iterdir(), *work]):
             key = path.name.partition(".")[0]
             # Whose process it was may be unknown here (another machine, a reused number); the lock is not.
             with contextlib.suppress(HeldError), locked(self._lock(key), "cleaning up", wait=False):
