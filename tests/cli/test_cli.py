@@ -60,6 +60,11 @@ WRONG_FILE = {
     "an unknown source": ("text:  {prose: 100%}", "text:  {prosa: 100%}", "no source is called 'prosa'"),
     "a missing baseline": ("baseline: text→text", "baseline: none", "no variant is called 'none'"),
     "a short stage": ("smoke: true", "smoke: false", "the stage has 20 steps; below 100"),
+    "a cooldown of nothing": (
+        "mixed→mixed: [{tokens: 2560, mixture: mixed}, {tokens: 2560, mixture: mixed}]",
+        "mixed→mixed: [{cooldown: 2560, mixture: mixed}]",
+        "smoke.yaml:28, variants.mixed→mixed.0: a cooldown needs a stage before it",
+    ),
     "a claim of nobody": ("mixed→text equals text→text on", "nobody equals text→text on", "nobody"),
     "a claim on nothing": ("on held-out prose within", "on piqa within", "piqa"),
     "an unknown rule": ("group: book}\n  code", "group: book, filter: [gopher]}\n  code", "gopher"),

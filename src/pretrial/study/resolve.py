@@ -467,6 +467,9 @@ def _check_lines(form: StudyForm, lines: Mapping[str, list[Span]], schedule: Sch
                     "branch from a token before the cooldown",
                 )
         pretraining = [span for span in spans if not span.stage.cooldown]
+        if not pretraining:
+            problems.add(_item(form, name, 0), "a cooldown needs a stage before it", "branch from one with `from`")
+            continue
         horizon = pretraining[-1].last
         own = any(span.owner == name and span.stage.schedule is None for span in pretraining)
         if schedule.clock == "variant" and own:
@@ -475,8 +478,8 @@ def _check_lines(form: StudyForm, lines: Mapping[str, list[Span]], schedule: Sch
         ends[name] = horizon
     if schedule.clock == "stage":
         base = form.baseline
-        for name in lines:
-            if base in lines and name != base:
+        for name in ends:
+            if base in ends and name != base:
                 shared = min(ends[name], ends[base])
                 mine, theirs = ({at for at in restarts[one] if at < shared} for one in (name, base))
                 if mine != theirs:
