@@ -7,6 +7,7 @@ Importing it loads neither torch nor pyarrow, so a plan is instant and a finishe
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import signal
@@ -610,13 +611,24 @@ class Trial:
         return frozenset(name for name in runner.steps if runner.find(name) is not None)
 
     def _known(self, graph: Graph, runner: Runner) -> list[str]:
-        """Variants whose end was evaluated under some seed already."""
-        known = []
+        """Variants whose results were there to be seen: in the store, or in the report that stands in the workspace.
+
+        The report counts also where the recipe has changed since, or the store is gone: it was there to be read.
+        """
+        known = [name for name in self._reported() if name in self.study.variants]
         for evaluated in graph.evaluations:
             mark = evaluated.mark
             if mark.ends_variant and mark.variant not in known and runner.find(evaluated.step) is not None:
                 known.append(mark.variant)
         return known
+
+    def _reported(self) -> list[str]:
+        """Variants with results in the workspace's report."""
+        path = self._report().with_name("results.csv")
+        if not path.exists():
+            return []
+        with path.open(encoding="utf-8", newline="") as file:
+            return list(dict.fromkeys(row["variant"] for row in csv.DictReader(file)))
 
     def _check_disk(self, graph: Graph, forecast: cost.Forecast, missing: Sequence[str]) -> None:
         from pretrial.train.spec import checkpoint_bytes

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -305,6 +306,16 @@ def test_a_late_claim_and_a_late_seed_are_shown_as_such(finished: Place) -> None
     assert not late["mixed→mixed beats text→text on held-out code"]
     assert [row["event"] for row in report["registration"]] == ["registered", "claims changed"]
     assert report["banners"]
+
+
+def test_a_claim_is_late_also_when_the_store_has_gone_since_the_look(finished: Place) -> None:
+    shutil.rmtree(finished.store)
+    finished.edit("claims:\n", "claims:\n  - mixed→mixed beats text→text on held-out code\n")
+    rerun(finished)
+    report = json.loads((finished.report / "report.json").read_text())
+    late = {claim["text"]: claim["registered"] for claim in report["claims"]}
+    assert sorted(late.values()) == [False, True]
+    assert not late["mixed→mixed beats text→text on held-out code"]
 
 
 def test_another_unseen_domain_retrains_nothing(finished: Place) -> None:
