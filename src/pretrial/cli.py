@@ -334,6 +334,9 @@ def guarded(command: Callable[[], Any]) -> int:
     usage_error: type[Exception] = typer.BadParameter.__mro__[1]
     try:
         code = command()
+        if code == Interrupted.exit_code:
+            # Typer turns a Ctrl-C that nobody listened for into a bare exit code: ours come with a message.
+            raise KeyboardInterrupt
         return code if isinstance(code, int) else 0
     except PretrialError as error:
         print(f"pretrial: {error}", file=sys.stderr)

@@ -372,3 +372,11 @@ def test_with_pictures_and_all_a_study_runs_from_nothing(tmp_path: Path) -> None
     assert figures == {".svg", ".png", ".csv"}
     assert len((place.report / "index.html").read_text(encoding="utf-8")) > 500_000
     assert sys.executable in (place.store / "compiled/trial.json").read_text()
+
+
+@pytest.mark.parametrize("command", [lambda: 130, lambda: (_ for _ in ()).throw(KeyboardInterrupt)])
+def test_a_ctrl_c_that_no_step_heard_is_answered_too(command: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    from pretrial.cli import guarded
+
+    assert guarded(command) == 130
+    assert "run the same command again" in capsys.readouterr().err
