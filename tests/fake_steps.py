@@ -27,6 +27,20 @@ def constant(ctx: Any) -> dict[str, Any]:
     return {}
 
 
+def read(ctx: Any) -> dict[str, Any]:
+    """What lies outside: `settings.text`."""
+    (ctx.out / "value").write_text(ctx.settings["text"])
+    _note(ctx, "read")
+    return {}
+
+
+def parts(ctx: Any) -> dict[str, Any]:
+    """An output in parts, `config.parts`, each with a content of its own."""
+    (ctx.out / "value").write_text("".join(ctx.config["parts"].values()))
+    _note(ctx, "parts")
+    return {"contents": ctx.config["parts"]}
+
+
 def fail(ctx: Any) -> dict[str, Any]:
     """Fail as a run does."""
     _note(ctx, "fail")

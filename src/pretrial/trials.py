@@ -33,6 +33,7 @@ from pretrial.store.locks import describe as describe_holder
 from pretrial.study.load import load_study, parse_study
 from pretrial.study.schema import Study
 from pretrial.train.record import make_record, remembered
+from pretrial.train.threads import spin_briefly
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -138,7 +139,6 @@ class Trial:
         self,
         record: Json | None,
         *,
-        refresh: bool = False,
         only: Sequence[str] = (),
     ) -> Graph:
         """All steps of the study under a record, or of some of its variants."""
@@ -155,7 +155,6 @@ class Trial:
                 data=self.places.data,
                 record=record,
                 hashes=hashes,
-                refresh=refresh,
                 only=chosen,
                 cache=self._cache(),
             ),
@@ -174,7 +173,7 @@ class Trial:
         if probe:
             self._probe(graph)
         watching = Quiet()
-        runner = Runner(self.store, graph.steps.values(), watching)
+        runner = Runner(self.store, graph.steps.values(), watching, holder=self.study.name)
         cached = self._cached(runner)
         forecast = cost.forecast(graph, cost.Speeds(self.store))
         said = describe(graph, forecast, cached, windows(graph, runner))
@@ -193,7 +192,7 @@ class Trial:
             except DamagedError as error:
                 damaged.append(f"{error}; it was set aside and is made again when it is needed")
         graph = self.graph(self.last_record())
-        runner = Runner(self.store, graph.steps.values(), Quiet())
+        runner = Runner(self.store, graph.steps.values(), Quiet(), holder=self.study.name)
         cached = self._cached(runner)
         mine = {artefact.key for name in cached if (artefact := runner.find(name)) is not None}
         sizes: dict[str, int] = {}
@@ -227,7 +226,7 @@ class Trial:
         """Why steps would run: the fields of the study and of the steps that differ from the last run's."""
         record = self.last_record()
         graph = self.graph(record)
-        runner = Runner(self.store, graph.steps.values(), Quiet())
+        runner = Runner(self.store, graph.steps.values(), Quiet(), holder=self.study.name)
         missing = sorted(set(graph.steps) - self._cached(runner), key=list(graph.steps).index)
         path = self.places.workspace / "plan.json"
         if not path.exists():
@@ -302,6 +301,7 @@ class Trial:
         accept: bool,
         quiet: bool,
     ) -> Outcome:
+        spin_briefly()
         self.store.prepare()
         self.store.clean()
         if self.record() is None:
@@ -309,7 +309,7 @@ class Trial:
             self.graph(None)
         machine = make_record(self._cache(), self.study.training.precision)
         record = machine.values
-        graph = self.graph(record, refresh=refresh)
+        graph = self.graph(record)
         wanted = graph.wanted(only, seeds)
         accepted = self._accepted(record) if accept else None
         speeds = cost.Speeds(self.store)
@@ -322,6 +322,7 @@ class Trial:
                 before,
                 workers=workers,
                 what=f"study {self.study.name}",
+                holder=self.study.name,
                 stop=stop,
                 retry=retry,
                 accepted=self._looking(self.graph(accepted)) if accepted else None,
@@ -330,6 +331,7 @@ class Trial:
                 for step in graph.steps.values():
                     if step.changeable:
                         runner.forget(step.name)
+            runner.keep()
             missing = needed(graph, runner, wanted)
             stamp = self._stamp(graph, runner)
             if not missing and stamp is not None and stamp == self._run_file().get("stamp"):
@@ -510,7 +512,7 @@ class Trial:
 
     def _looking(self, graph: Graph, accepted: Runner | None = None) -> Runner:
         """A runner that is only asked what is there."""
-        return Runner(self.store, graph.steps.values(), Quiet(), accepted=accepted)
+        return Runner(self.store, graph.steps.values(), Quiet(), holder=self.study.name, accepted=accepted)
 
     def _kept(self) -> tuple[Graph, Runner, Json | None]:
         """The study under the record of its last run, which is what its results were made under."""
@@ -659,6 +661,7 @@ class Trial:
     def _probe(self, graph: Graph) -> None:
         from pretrial.train.probe import probe_speed
 
+        spin_briefly()
         self.store.prepare()
         speeds = cost.Speeds(self.store)
         speed = probe_speed(

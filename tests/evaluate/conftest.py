@@ -91,7 +91,11 @@ def make_tokens(tmp_path: Path) -> Callable[..., Folder]:
         }
         pq.write_table(pa.table(columns), path / "documents.parquet")
         content = hashlib.sha256((path / "tokens.npy").read_bytes()).hexdigest()[:32]
-        return Folder(path, {"tokens": len(stream), "documents": len(texts)}, content=content)
+        return Folder(
+            path,
+            {"tokens": len(stream), "documents": len(texts), "contents": {"stream": content, "items": content}},
+            content=content,
+        )
 
     return make
 

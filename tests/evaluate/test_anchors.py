@@ -25,8 +25,14 @@ CONTEXT = 32
 def course(make_tokens: Callable[..., Any], words: Callable[[int, int], str]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Configuration and training tokens of a course over two sources: half and half, then one alone."""
     segments = [
-        {"start": 0, "sources": ["prose", "code"], "shares": [[1, 2], [1, 2]], "first_draw": [0, 0]},
-        {"start": 640, "sources": ["prose"], "shares": [[1, 1]], "first_draw": [10]},
+        {
+            "start": 0,
+            "sources": ["prose", "code"],
+            "shares": [[1, 2], [1, 2]],
+            "first_draw": [0, 0],
+            "pattern_start": 0,
+        },
+        {"start": 640, "sources": ["prose"], "shares": [[1, 1]], "first_draw": [10], "pattern_start": 640},
     ]
     course = {"context": CONTEXT, "order": 1, "subset": 1, "segments": segments}
     config = {"course": course, "to_tokens": 1280}

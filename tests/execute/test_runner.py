@@ -275,22 +275,52 @@ def test_one_that_needs_what_another_makes_waits_and_says_so(bench: Bench) -> No
 
 
 def test_what_was_first_read_is_kept_until_it_is_refreshed(bench: Bench) -> None:
-    def steps(state: str, refresh: bool = False) -> list[Step]:
-        outside = bench.step(
-            "outside", config={"value": "outside"}, changeable=True, settings={"state": state, "refresh": refresh}
-        )
+    def steps(state: str) -> list[Step]:
+        outside = bench.step("outside", config={"value": "outside"}, changeable=True, settings={"state": state})
         return [outside, bench.step("b", inputs={"in": "outside"})]
 
     bench.runner(*steps("old")).run(["b"])
     assert bench.ran() == ["outside", "b"]
     bench.runner(*steps("new")).run(["b"])
     assert bench.ran() == []
-    runner = bench.runner(*steps("new", refresh=True))
+    runner = bench.runner(*steps("new"))
     runner.forget("outside")
     runner.run(["b"])
     assert bench.ran() == ["outside"], "read again, found the same, so nothing downstream runs"
     bench.runner(*steps("old")).run(["b"])
     assert bench.ran() == []
+
+
+def test_reading_again_leaves_other_studies_what_they_read(bench: Bench) -> None:
+    def run(holder: str, text: str, refresh: bool = False) -> tuple[list[str], str]:
+        outside = bench.step("outside", "read", config={}, changeable=True, settings={"state": text, "text": text})
+        runner = bench.runner(outside, bench.step("b", inputs={"in": "outside"}), holder=holder)
+        runner.keep()
+        if refresh:
+            runner.forget("outside")
+        runner.run(["b"])
+        return bench.ran(), runner.ensure("b").file("value").read_text()
+
+    assert run("first", "old") == (["read", "b"], "b+old")
+    assert run("second", "new") == ([], "b+old"), "what the store has is taken"
+    assert run("second", "new", refresh=True) == (["read", "b"], "b+new")
+    assert run("first", "new") == ([], "b+old"), "the first study keeps what it read"
+    assert run("third", "newer") == ([], "b+new"), "a new study takes what was read last"
+
+
+def test_only_the_parts_that_are_read_identify_an_input(bench: Bench) -> None:
+    def steps(**parts: str) -> list[Step]:
+        whole = bench.step("whole", "parts", config={"parts": parts})
+        reader = bench.step("reader", inputs={"in": "whole"}, parts={"in": ("x",)})
+        return [whole, reader, bench.step("all", inputs={"in": "whole"})]
+
+    def run(**parts: str) -> list[str]:
+        bench.runner(*steps(**parts)).run(["reader", "all"])
+        return bench.ran()
+
+    assert run(x="1", y="1") == ["parts", "reader", "all"]
+    assert run(x="1", y="2") == ["parts", "all"]
+    assert run(x="2", y="2") == ["parts", "reader", "all"]
 
 
 # -- sub-steps -------------------------------------------------------------------------------------------------------

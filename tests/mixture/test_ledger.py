@@ -194,7 +194,7 @@ def test_stages_with_gaps_are_refused(files: dict[str, TokenFiles], stages: list
 
 
 def test_semantics_versions() -> None:
-    assert SEMANTICS == {"ledger": 1}
+    assert SEMANTICS == {"ledger": 2}
 
 
 def test_the_step_reads_what_the_trainer_gets(files: dict[str, TokenFiles], tmp_path: Path, step: Any) -> None:
@@ -203,7 +203,10 @@ def test_the_step_reads_what_the_trainer_gets(files: dict[str, TokenFiles], tmp_
     stages = [LedgerStage("1", 0, 12, {"prose": HALF, "code": HALF}), LedgerStage("2", 12, 20, {"prose": Fraction(1)})]
     expected = ledger_rows(Stream(chain, files, 3, 4, CONTEXT), stages, TOKEN_BYTES)
     np.save(tmp_path / "token_bytes.npy", TOKEN_BYTES)
-    inputs = {f"tokens:{name}": Made(files[name].path, files[name].content) for name in ("prose", "code")}
+    inputs = {
+        f"tokens:{name}": Made(files[name].path, "", {"contents": {"stream": files[name].content}})
+        for name in ("prose", "code")
+    }
     config = {
         "course": {
             "context": CONTEXT,
@@ -215,6 +218,7 @@ def test_the_step_reads_what_the_trainer_gets(files: dict[str, TokenFiles], tmp_
                     "sources": list(segment.sources),
                     "shares": [[share.numerator, share.denominator] for share in segment.shares],
                     "first_draw": list(segment.first_draw),
+                    "pattern_start": segment.pattern_start * CONTEXT,
                 }
                 for segment in chain
             ],

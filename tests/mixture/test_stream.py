@@ -297,6 +297,32 @@ def test_carried_draws_go_on_and_replayed_ones_start_again() -> None:
     assert next_segment([first], 10, ("code",), [Fraction(1)], carried=False).first_draw == (0,)
 
 
+@given(data=st.data())
+@settings(max_examples=60, deadline=None)
+def test_a_mixture_that_goes_on_keeps_its_pattern(data: st.DataObject) -> None:
+    """Cuts under one mixture, as new learning rates make them, move no sequence."""
+    weights = data.draw(st.lists(st.integers(1, 9), min_size=1, max_size=5))
+    shares = [Fraction(weight, sum(weights)) for weight in weights]
+    names = [f"s{i}" for i in range(len(weights))]
+    cuts = sorted(data.draw(st.sets(st.integers(1, 400), max_size=5)))
+    whole = StreamSegment(0, tuple(names), tuple(shares), (0,) * len(names))
+    chain: list[StreamSegment] = []
+    for cut in (0, *cuts):
+        chain.append(next_segment(chain, cut, names, shares, carried=True))
+    given = np.zeros(len(names), dtype=np.int64)
+    for segment, end in zip(chain, [*cuts, 500], strict=True):
+        t = np.arange(end - segment.start_sequence)
+        assert np.array_equal(segment.source(t), whole.source(t + segment.start_sequence))
+        assert list(segment.first_draw) == given.tolist()
+        assert np.array_equal(given + segment.given(t), whole.given(t + segment.start_sequence))
+        given = whole.given(end)
+    replayed = next_segment(chain, 500, names, shares, carried=False)
+    assert (replayed.pattern_start, replayed.first_draw) == (500, (0,) * len(names))
+    if len(names) > 1:
+        other = next_segment(chain, 500, names[::-1], shares[::-1], carried=True)
+        assert other.pattern_start == 500
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -78,7 +78,28 @@ def test_documents_come_back_byte_for_byte_in_sha_order(
         "bytes": sum(len(text.encode()) for text in TEXTS),
         "vocabulary": 290,
         "mark": 289,
+        "contents": made.facts["contents"],
     }
+
+
+def test_what_documents_are_called_does_not_change_what_is_trained(
+    tmp_path: Path, corpora: Any, step: Any, tokenizer: Any
+) -> None:
+    whole = corpora({"prose": TEXTS})
+    before = run(step, tmp_path / "a", whole, tokenizer).facts["contents"]
+    shard = whole["corpus:prose"].path / whole["corpus:prose"].facts["shards"][0]["file"]
+    table = pq.read_table(shard)
+
+    def after(column: str, values: list[str], out: str) -> dict[str, str]:
+        pq.write_table(
+            table.set_column(table.schema.get_field_index(column), table.schema.field(column), [values]), shard
+        )
+        return run(step, tmp_path / out, whole, tokenizer).facts["contents"]
+
+    assert after("meta", ['{"license":"MIT"}'] * table.num_rows, "b") == before
+    renamed = after("id", [f"other/{i}" for i in range(table.num_rows)], "c")
+    assert renamed["stream"] == before["stream"]
+    assert renamed["items"] != before["items"]
 
 
 def test_marks_stand_between_documents_and_nowhere_else(

@@ -27,7 +27,7 @@ class Source:
 
     def __init__(self, path: Path, content: str) -> None:
         self.path, self.content, self.key = path, content, content
-        self.facts: dict[str, Any] = {}
+        self.facts: dict[str, Any] = {"contents": {"stream": content}}
 
     def file(self, name: str) -> Path:
         return self.path / name

@@ -94,7 +94,7 @@ def ngram_accuracy(model: TrigramModel, items: Sequence[ClozeItem], mark: int) -
 def _learned(ctx: StepContext, vocabulary: int) -> tuple[TrigramModel, int]:
     """The 3-gram model of a course and the tokens it learned from; the last one is kept for the next domain."""
     course = {name: ctx.config[name] for name in ("course", "to_tokens")}
-    contents = {name: given.content for name, given in ctx.inputs.items() if name.startswith("tokens:")}
+    contents = {n: given.facts["contents"]["stream"] for n, given in ctx.inputs.items() if n.startswith("tokens:")}
     key = json.dumps([course, contents, ctx.inputs["tokenizer"].content], sort_keys=True)
     if key not in _LAST:
         _LAST.clear()

@@ -9,6 +9,7 @@ raw UTF-8 bytes of what is scored.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -44,9 +45,9 @@ class HeldOut:
         self.starts: Ints = np.load(artefact.file("starts.npy"))
         self.bytes: Ints = np.load(artefact.file("bytes.npy"))
         table = pq.read_table(artefact.file("documents.parquet"), columns=["id", "group", "sha"])
-        self.ids: list[str] = table.column("id").to_pylist()
         self.groups: list[str] = table.column("group").to_pylist()
         self.shas: list[str] = table.column("sha").to_pylist()
+        self.ids: list[str] = _told_apart(table.column("id").to_pylist(), self.shas)
         if not len(self.ids) == len(self.bytes) == len(self.starts) - 1:
             raise RunError(
                 "documents.parquet, bytes.npy and starts.npy do not agree on the number of documents",
@@ -106,3 +107,12 @@ def cut(held_out: HeldOut, index: int, room: int, lengths: NDArray[np.int32]) ->
 def total_bytes(documents: Sequence[Document]) -> int:
     """Bytes of all documents together."""
     return sum(document.bytes for document in documents)
+
+
+def _told_apart(ids: list[str], shas: list[str]) -> list[str]:
+    """Ids of items: those that several documents share are followed by the beginning of the text's hash.
+
+    Texts differ, since exact copies are not selected.
+    """
+    counts = Counter(ids)
+    return [f"{name}@{sha[:8]}" if counts[name] > 1 else name for name, sha in zip(ids, shas, strict=True)]

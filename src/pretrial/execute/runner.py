@@ -164,6 +164,8 @@ class Runner:
         observer: who is told.
         workers: processes for sub-steps.
         what: who we are, for others who wait for us.
+        holder: whose kept readings of what can change outside are meant; what nobody of that name has read yet is
+            taken as others of the store last read it.
         stop: whether to stop at the next safe point.
         retry: try again what failed for good before.
         accepted: knows the same steps under another execution record, whose artefacts stand in for missing ones.
@@ -177,6 +179,7 @@ class Runner:
         *,
         workers: int = 2,
         what: str = "",
+        holder: str = "",
         stop: Callable[[], bool] = lambda: False,
         retry: bool = False,
         accepted: Runner | None = None,
@@ -187,6 +190,7 @@ class Runner:
         store.warn = lambda message: self.observer.warn(message)
         self.workers = workers
         self.what = what
+        self.holder = holder
         self.stop = stop
         self.retry = retry
         self.accepted = accepted
@@ -196,6 +200,8 @@ class Runner:
         # Absent as far as was looked; what is made may let a step downstream be found.
         self._absent: set[str] = set()
         self._requests: dict[str, str] = {}
+        # To be read again although something is kept.
+        self._stale: set[str] = set()
         # Keys of artefacts that rest on the accepted record. Requests must not lead to them without acceptance.
         self._foreign: set[str] = set()
         self._pool: ProcessPoolExecutor | None = None
@@ -209,7 +215,7 @@ class Runner:
             known = {i: self.request(s) for i, s in step.inputs.items() if i not in step.unkeyed}
             request = fingerprint(step.payload(known))
             if step.changeable:
-                request = fingerprint({"request": request, "kept": self.store.resolve(request)})
+                request = fingerprint({"request": request, "kept": self._kept(step)})
             self._requests[name] = request
         return self._requests[name]
 
@@ -231,6 +237,9 @@ class Runner:
         return artefact
 
     def _look(self, step: Step) -> Artefact | None:
+        if step.changeable:
+            kept = self._kept(step)
+            return self.store.find(step.kind, kept) if kept else None
         for foreign in (False, True) if self.accepted is not None else (False,):
             key = self.store.resolve(self._pointer(step, foreign=foreign))
             artefact = self.store.find(step.kind, key) if key else None
@@ -238,13 +247,11 @@ class Runner:
                 if foreign:
                     self._foreign.add(artefact.key)
                 return artefact
-        if step.changeable:
-            return None
         inputs = [(i, self.find(s)) for i, s in step.inputs.items() if i not in step.unkeyed]
         known = {i: artefact for i, artefact in inputs if artefact is not None}
         if len(known) < len(inputs):
             return None
-        artefact = self.store.find(step.kind, step.key({i: a.content for i, a in known.items()}))
+        artefact = self.store.find(step.kind, step.key(step.identities(known)))
         if artefact is not None:
             self._remember(step, artefact.key, foreign=self._rests_on_foreign(known))
         return artefact
@@ -270,9 +277,15 @@ class Runner:
             return None
         return DivergedError(record["what"], where=record["where"], remedy=record["remedy"])
 
+    def keep(self) -> None:
+        """Hold on to what is kept of all that can change outside: others may read it again for themselves."""
+        for step in self.steps.values():
+            if step.changeable and (key := self._kept(step)) is not None:
+                self.store.remember(self._own_pointer(step), key)
+
     def forget(self, name: str) -> None:
-        """Drop what was kept of a step whose outside input can change, so that it is read again."""
-        self.store.forget(self._pointer(self.steps[name]))
+        """Read a step whose outside input can change again; what others keep of it stays theirs."""
+        self._stale.add(name)
         self._found.clear()
         self._absent.clear()
         self._requests.clear()
@@ -369,8 +382,7 @@ class Runner:
             kill_workers(self._pool)
 
     def _make(self, step: Step, inputs: Mapping[str, Artefact]) -> Artefact:
-        contents = {name: artefact.content for name, artefact in inputs.items()}
-        payload = step.payload({k: v for k, v in contents.items() if k not in step.unkeyed})
+        payload = step.payload(step.identities(inputs))
         if step.changeable:
             payload["state"] = step.settings["state"]
         foreign = self._rests_on_foreign(inputs)
@@ -385,10 +397,12 @@ class Runner:
 
         with self.store.lock(key, f"{self.what}: {step.name}", waiting, self.stop):
             artefact = self.store.find(step.kind, key)
-            if artefact is None or (step.changeable and step.settings.get("refresh")):
+            if artefact is None or step.name in self._stale:
                 artefact = self._run(step, key, payload, inputs)
         self._remember(step, key, foreign=foreign)
         if step.changeable:
+            self._stale.discard(step.name)
+            self.store.remember(self._own_pointer(step), key)
             # Everything downstream is identified through what was kept.
             self._requests.clear()
         return artefact
@@ -415,6 +429,8 @@ class Runner:
         except RunError as error:
             shutil.rmtree(out, ignore_errors=True)
             if isinstance(error, DivergedError):
+                # Going on from before it would only diverge again.
+                shutil.rmtree(context.work, ignore_errors=True)
                 record = {"what": error.what, "where": error.where, "remedy": error.remedy}
                 write_atomically(self._failure_path(self.request(step.name)), json.dumps(record))
             self._fail(step.name, error)
@@ -442,6 +458,15 @@ class Runner:
         if foreign:
             self._foreign.add(key)
         self.store.remember(self._pointer(step, foreign=foreign), key)
+
+    def _kept(self, step: Step) -> str | None:
+        """Key of the reading we keep of a step whose outside input can change, else of the store's latest."""
+        if step.name in self._stale:
+            return None
+        return self.store.resolve(self._own_pointer(step)) or self.store.resolve(self._pointer(step))
+
+    def _own_pointer(self, step: Step) -> str:
+        return fingerprint({"holder": self.holder, "kept": step.payload({})})
 
     def _pointer(self, step: Step, *, foreign: bool = False) -> str:
         if step.changeable:

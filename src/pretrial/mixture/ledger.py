@@ -190,16 +190,17 @@ def _check_stages(stream: Stream, stages: Sequence[LedgerStage]) -> None:
 def _check_shares(stream: Stream, stage: LedgerStage, given: Mapping[str, int]) -> None:
     """The invariant: within one sequence of its share at every prefix of every mixture's pattern.
 
-    A stage may hold several patterns (a new learning-rate piece starts one) and begin inside one, so what
-    is asked is the sum over the patterns in it; each end of a pattern cut by the stage may be off by one
-    sequence.
+    A stage may hold several patterns (replayed data starts one anew) and begin inside one, so what is asked is the
+    sum over the patterns in it; each end of a pattern cut by the stage may be off by one sequence.
     """
-    slack = Fraction(0)
     starts = [segment.start_sequence for segment in stream.segments]
-    for segment, end in zip(stream.segments, [*starts[1:], stage.end], strict=True):
-        low, high = max(segment.start_sequence, stage.first), min(end, stage.end)
-        if low < high:
-            slack += 1 if low == segment.start_sequence else 2
+    spans = zip(stream.segments, [*starts[1:], stage.end], strict=True)
+    patterns = {
+        segment.pattern_start
+        for segment, end in spans
+        if max(segment.start_sequence, stage.first) < min(end, stage.end)
+    }
+    slack = Fraction(sum(1 if start >= stage.first else 2 for start in patterns))
     for name in dict.fromkeys([*stage.shares, *given]):
         share = stage.shares.get(name, Fraction(0))
         realised = given.get(name, 0)

@@ -99,22 +99,34 @@ class TokenFiles:
             return [json.loads(line) for line in islice(lines, documents.start, documents.stop)]
 
 
+def token_files(tokens: ArtefactLike, context: int) -> TokenFiles:
+    """The files of a step "tokens"; their order is keyed by the tokens alone, not by what documents are called."""
+    return TokenFiles(tokens.path, context, tokens.facts["contents"]["stream"])
+
+
 @dataclass(frozen=True)
 class StreamSegment:
     """One mixture, from a sequence on until the next segment starts.
 
     `start_sequence` counts the sequences of the whole variant. `first_draw[i]` is the draw that source i
-    starts with: where it stopped before (data carried) or 0 (replay); `next_segment` computes it.
+    starts with: where it stopped before (data carried) or 0 (replay). `pattern_start` is the sequence where
+    the interleaving pattern started: before this segment where the mixture only goes on, under another
+    learning rate say; left out, the segment's own start. `next_segment` computes both.
     """
 
     start_sequence: int
     sources: tuple[str, ...]
     shares: tuple[Fraction, ...]
     first_draw: tuple[int, ...]
+    pattern_start: int = -1
 
     def __post_init__(self) -> None:
         if self.start_sequence < 0:
             raise ValueError(f"a segment cannot start at sequence {self.start_sequence}")
+        if self.pattern_start < 0:
+            object.__setattr__(self, "pattern_start", self.start_sequence)
+        if self.pattern_start > self.start_sequence:
+            raise ValueError(f"the pattern of a segment cannot start after it, at sequence {self.pattern_start}")
         if not len(self.sources) == len(self.shares) == len(self.first_draw):
             raise ValueError("a segment needs one share and one first draw for each source")
         if len(set(self.sources)) != len(self.sources):
@@ -124,8 +136,20 @@ class StreamSegment:
 
     @cached_property
     def quota(self) -> Quota:
-        """The interleaving pattern; it starts where the segment starts."""
+        """The interleaving pattern, from `pattern_start` on."""
         return Quota(self.shares)
+
+    def source(self, t: ArrayLike) -> NDArray[np.int32]:
+        """Index of the source of the segment's sequence `t` (counted from 0); same shape as `t`."""
+        return self.quota.source(np.asarray(t, dtype=np.int64) + self._offset)
+
+    def given(self, t: ArrayLike) -> Ints:
+        """Sequences of each source among the segment's first `t`: shape of `t` + [sources]."""
+        return self.quota.count(np.asarray(t, dtype=np.int64) + self._offset) - self.quota.count(self._offset)
+
+    @property
+    def _offset(self) -> int:
+        return self.start_sequence - self.pattern_start
 
 
 def carry_draws(segments: Sequence[StreamSegment], at_sequence: int, carried: bool = True) -> dict[str, int]:
@@ -140,7 +164,7 @@ def carry_draws(segments: Sequence[StreamSegment], at_sequence: int, carried: bo
         if segment.start_sequence >= at_sequence:
             break
         end = segments[index + 1].start_sequence if index + 1 < len(segments) else at_sequence
-        given = segment.quota.count(min(end, at_sequence) - segment.start_sequence)
+        given = segment.given(min(end, at_sequence) - segment.start_sequence)
         for name, first, count in zip(segment.sources, segment.first_draw, given, strict=True):
             draws[name] = first + int(count)
     return draws if carried else dict.fromkeys(draws, 0)
@@ -153,9 +177,20 @@ def next_segment(
     shares: Sequence[Fraction],
     carried: bool,
 ) -> StreamSegment:
-    """The segment that takes over at `start_sequence`, with its first draws carried or replayed."""
+    """The segment that takes over at `start_sequence`, with its first draws carried or replayed.
+
+    Where the mixture stays and the data is carried, the interleaving pattern runs on too.
+    """
     draws = carry_draws(segments, start_sequence, carried)
-    return StreamSegment(start_sequence, tuple(sources), tuple(shares), tuple(draws.get(name, 0) for name in sources))
+    before = next((part for part in reversed(segments) if part.start_sequence < start_sequence), None)
+    same = before is not None and (before.sources, before.shares) == (tuple(sources), tuple(shares))
+    return StreamSegment(
+        start_sequence,
+        tuple(sources),
+        tuple(shares),
+        tuple(draws.get(name, 0) for name in sources),
+        before.pattern_start if before is not None and same and carried else start_sequence,
+    )
 
 
 @dataclass(frozen=True)
@@ -239,9 +274,9 @@ class Stream:
             segment = self.segments[index]
             here = np.flatnonzero(active == index)
             t = flat[here] - segment.start_sequence
-            local = segment.quota.source(t)
+            local = segment.source(t)
             source[here] = self._numbers[index][local]
-            given = np.take_along_axis(segment.quota.count(t), local[:, None].astype(np.int64), axis=1)[:, 0]
+            given = np.take_along_axis(segment.given(t), local[:, None].astype(np.int64), axis=1)[:, 0]
             draw[here] = given + np.array(segment.first_draw, dtype=np.int64)[local]
         for index in np.unique(source):
             here = np.flatnonzero(source == index)
@@ -291,8 +326,9 @@ def _check_order(segments: Sequence[StreamSegment]) -> None:
 def course_stream(course: Mapping[str, Any], inputs: Mapping[str, ArtefactLike]) -> Stream:
     """The stream of a step's `course`, over its inputs `tokens:<source>`.
 
-    `course`: {context, subset, order, segments: [{start (tokens), sources, shares [[n, d]], first_draw}]}: all that
-    acts on which tokens come when, and nothing else, so what only reads the data does not depend on how it is trained.
+    `course`: {context, subset, order, segments: [{start (tokens), sources, shares [[n, d]], first_draw, pattern_start
+    (tokens)}]}: all that acts on which tokens come when, and nothing else, so what only reads the data does not depend
+    on how it is trained.
     """
     context = int(course["context"])
     segments = []
@@ -306,9 +342,9 @@ def course_stream(course: Mapping[str, Any], inputs: Mapping[str, ArtefactLike])
                 tuple(segment["sources"]),
                 tuple(Fraction(*share) for share in segment["shares"]),
                 tuple(segment["first_draw"]),
+                int(segment["pattern_start"]) // context,
             )
         )
     names = dict.fromkeys(name for segment in segments for name in segment.sources)
-    given = {name: inputs[f"tokens:{name}"] for name in names}
-    files = {name: TokenFiles(tokens.path, context, tokens.content) for name, tokens in given.items()}
+    files = {name: token_files(inputs[f"tokens:{name}"], context) for name in names}
     return Stream(segments, files, int(course["subset"]), int(course["order"]), context)

@@ -68,7 +68,7 @@ class Course:
             if segment.start_sequence * context >= tokens:
                 break
             stop = self.stream[index + 1].start_sequence if index + 1 < len(self.stream) else tokens // context
-            counts = segment.quota.count(min(stop, tokens // context) - segment.start_sequence)
+            counts = segment.given(min(stop, tokens // context) - segment.start_sequence)
             for source, count in zip(segment.sources, counts, strict=True):
                 total[source] = total.get(source, 0) + int(count)
         return total
@@ -140,7 +140,8 @@ def _course(study: Study, variant: str, parent: Course | None, peak: float) -> C
         carried = i == 0 or "data" in segment.carry
         stream.append(next_segment(stream, sequence, segment.sources, segment.shares, carried))
     segments = tuple(
-        replace(segment, first_draw=part.first_draw) for segment, part in zip(segments, stream, strict=True)
+        replace(segment, first_draw=part.first_draw, pattern_start=part.pattern_start * study.context)
+        for segment, part in zip(segments, stream, strict=True)
     )
     return Course(variant, tuple(stages), segments, tuple(stream))
 

@@ -117,7 +117,6 @@ class Options:
         data: folder of real data, or `None`.
         record: the execution record; `None` before one was chosen.
         hashes: remembered hashes of outside files.
-        refresh: read again what can change under us.
         only: variants to run; all when empty.
         cache: folder for compiled code.
     """
@@ -125,7 +124,6 @@ class Options:
     data: Path | None
     record: Json | None
     hashes: FileHashes
-    refresh: bool = False
     only: tuple[str, ...] = ()
     cache: Path | None = None
 
@@ -199,6 +197,13 @@ class _Builder:
     def _check_suites(self) -> None:
         bench = [task for task in self.study.evaluate.tasks if task in BENCHMARKS]
         check_bench(bench, self.options.data, self.study.where("evaluate"))
+        if "cloze" in self.study.evaluate.tasks and self.study.context < evaluate.MIN_CLOZE_CONTEXT:
+            raise RequestError(
+                f"the cloze task needs a context of at least {evaluate.MIN_CLOZE_CONTEXT} tokens, "
+                f"not {self.study.context}",
+                where=self.study.where("evaluate"),
+                remedy="Take cloze out of evaluate, or use a longer context.",
+            )
 
     def _vocabulary(self) -> int:
         request = self.study.tokenizer
@@ -247,7 +252,7 @@ class _Builder:
                         version=corpus.SEMANTICS["snapshot"],
                         function="pretrial.corpus.snapshot:take_snapshot",
                         config=snapshot,
-                        settings={"state": corpus.installed_state(), "refresh": options.refresh},
+                        settings={"state": corpus.installed_state()},
                         changeable=True,
                         group="corpora",
                     )
@@ -297,6 +302,7 @@ class _Builder:
                         "select": "selection of documents",
                         **{f"corpus:{name}": f"corpus {name}" for name in shares},
                     },
+                    parts={"select": tuple(shares)},
                     group="tokens",
                 )
             )
@@ -328,6 +334,7 @@ class _Builder:
                             "select": "selection of documents",
                             "tokenizer": "tokenizer",
                         },
+                        parts={"select": (name,)},
                         group="tokens",
                         about={"source": name, "part": part},
                     )
@@ -370,7 +377,7 @@ class _Builder:
             "subset": seed,
             "order": seed,
             "segments": [
-                {name: segment.to_json()[name] for name in ("start", "sources", "shares", "first_draw")}
+                {name: value for name, value in segment.to_json().items() if name in _DATA_FIELDS}
                 for segment in course.segments
             ],
         }
@@ -378,6 +385,9 @@ class _Builder:
     def _token_inputs(self, course: Course, upto: int) -> dict[str, str]:
         sources = dict.fromkeys(source for segment in course.prefix(upto) for source in segment.sources)
         return {f"tokens:{source}": f"tokens of {source} (train)" for source in sources}
+
+    def _token_parts(self, course: Course, upto: int) -> dict[str, tuple[str, ...]]:
+        return dict.fromkeys(self._token_inputs(course, upto), ("stream",))
 
     def _training(self, marks: Mapping[str, Sequence[Mark]]) -> dict[tuple[str, int, int], str]:
         study = self.study
@@ -408,6 +418,7 @@ class _Builder:
                             config={**config, "record": self.options.record},
                             settings={"cache": str(self.options.cache)} if self.options.cache else {},
                             inputs=inputs,
+                            parts=self._token_parts(course, at),
                             unkeyed=frozenset({"parent"}),
                             group="training",
                             about={
@@ -466,6 +477,7 @@ class _Builder:
                 config={**config, "context": self.study.context, "record": self.options.record},
                 settings={**settings, **({"cache": str(self.options.cache)} if self.options.cache else {})},
                 inputs={"checkpoint": checkpoint, **inputs},
+                parts={name: ("items",) for name in inputs if name == "tokens"},
                 group="evaluation",
                 about={**at.about, "task": task, "suite": kind},
             )
@@ -489,6 +501,7 @@ class _Builder:
                     "tokenizer": "tokenizer",
                     **{f"tokens:{name}": f"tokens of {name} (held-out)" for name in sources},
                 },
+                parts={f"tokens:{name}": ("items",) for name in sources},
                 group="evaluation",
             )
         )
@@ -537,6 +550,10 @@ class _Builder:
                             ),
                             **self._token_inputs(course, course.end),
                         },
+                        parts={
+                            **({} if category == "cloze" else {"held-out": ("items",)}),
+                            **self._token_parts(course, course.end),
+                        },
                         group="evaluation",
                         about={"variant": variant, "task": domain},
                     )
@@ -577,10 +594,15 @@ class _Builder:
                     "checkpoint": checkpoints[variant, seed, course.end],
                     **self._token_inputs(course, course.end),
                 },
+                parts=self._token_parts(course, course.end),
                 group="evaluation",
                 about={"variant": variant, "seed": seed},
             )
         )
+
+
+_DATA_FIELDS = ("start", "sources", "shares", "first_draw", "pattern_start")
+"""What of a segment acts on which tokens come when."""
 
 
 def _amount(count: int) -> str:

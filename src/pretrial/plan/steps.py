@@ -7,14 +7,26 @@ and inputs that are listed in `unkeyed` bear no identity.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from pretrial.store.artefacts import payload_of
 from pretrial.store.identity import fingerprint
 
 Json = dict[str, Any]
+
+
+class Finished(Protocol):
+    """What a step's output says of itself."""
+
+    @property
+    def content(self) -> str:
+        """Hash over files and facts."""
+
+    @property
+    def facts(self) -> Json:
+        """What its function returned; `contents`, where it is there, maps each of its parts to a hash."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +43,8 @@ class Step:
         inputs: input name to the name of the step that makes it.
         unkeyed: inputs that bear no identity, such as the checkpoint a training step starts from: where a
             trajectory was cut does not change where it leads.
+        parts: input name to the parts of it that are read, where that is less than all: the input's identity is then
+            that of these parts (its fact `contents`), and a change of the others leaves this step as it is.
         changeable: its outside input can change under us, so its first output is kept until refreshed.
         group: what the cost is summed under: corpora, tokens, training, evaluation, analysis.
         about: facts for messages and the report (variant, seed, tokens, task); no identity.
@@ -44,6 +58,7 @@ class Step:
     settings: Json = field(default_factory=dict)
     inputs: Mapping[str, str] = field(default_factory=dict)
     unkeyed: frozenset[str] = frozenset()
+    parts: Mapping[str, Sequence[str]] = field(default_factory=dict)
     changeable: bool = False
     group: str = ""
     about: Json = field(default_factory=dict)
@@ -53,6 +68,16 @@ class Step:
         keyed = {name: identities[name] for name in self.inputs if name not in self.unkeyed}
         return payload_of(self.kind, self.version, self.config, keyed)
 
-    def key(self, contents: Mapping[str, str]) -> str:
-        """Address of the output, from the contents of the inputs."""
-        return fingerprint(self.payload(contents))
+    def identities(self, inputs: Mapping[str, Finished]) -> dict[str, str]:
+        """What each input that bears identity is to this step: its content, or the content of what is read of it."""
+        return {
+            name: fingerprint({part: artefact.facts["contents"][part] for part in self.parts[name]})
+            if name in self.parts
+            else artefact.content
+            for name, artefact in inputs.items()
+            if name not in self.unkeyed
+        }
+
+    def key(self, identities: Mapping[str, str]) -> str:
+        """Address of the output, from the identities of the inputs."""
+        return fingerprint(self.payload(identities))

@@ -10,6 +10,7 @@ It does not choose documents (`pretrial.corpus.select` does) and does not know w
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
@@ -44,7 +45,8 @@ def tokenise(ctx: StepContext) -> Json:
     Writes `tokens.npy` [N] (uint16, or uint32 above 65,536 ids), `starts.npy` [documents + 1] (int64:
     position of each document's first token, then N), `bytes.npy` [documents] (int64, UTF-8),
     `documents.parquet` (id, group, sha, meta as JSON) and `ids.txt` (a JSON string a line), all in one
-    order.
+    order. Of the fact `contents`, `stream` is the SHA-256 of the first two, what training reads; `items` that of all
+    but the documents' other fields, what evaluation reads. So a changed licence trains and evaluates nothing again.
 
     Raises `RunError` for a part "train" without a document, and for a document whose tokens do not spell
     its bytes.
@@ -87,6 +89,7 @@ def tokenise(ctx: StepContext) -> Json:
     stream = _write_stream(ctx.out, unsorted, length, order, dtype, tokenizer.mark)
     np.save(ctx.out / "bytes.npy", size[order])
     _write_names(ctx.out, names, order)
+    streamed = _digest(ctx.out / "tokens.npy", ctx.out / "starts.npy")
     return {
         "source": source,
         "part": part,
@@ -95,7 +98,28 @@ def tokenise(ctx: StepContext) -> Json:
         "bytes": int(size.sum()),
         "vocabulary": tokenizer.vocabulary,
         "mark": tokenizer.mark,
+        "contents": {"stream": streamed.hexdigest(), "items": _items(ctx.out, streamed).hexdigest()},
     }
+
+
+def _digest(*paths: Path) -> hashlib._Hash:
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest
+
+
+def _items(out: Path, streamed: hashlib._Hash) -> hashlib._Hash:
+    """Digest of stream, sizes and each document's id, group and hash."""
+    digest = _digest(out / "bytes.npy")
+    digest.update(streamed.digest())
+    with pq.ParquetFile(out / "documents.parquet") as file:
+        for batch in file.iter_batches(columns=["id", "group", "sha"]):
+            for row in batch.to_pylist():
+                digest.update(json.dumps([row["id"], row["group"], row["sha"]]).encode() + b"\n")
+    return digest
 
 
 def _batches(batches: Iterable[Any]) -> Iterator[Any]:

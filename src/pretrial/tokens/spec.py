@@ -13,7 +13,7 @@ from typing import Any
 
 from pretrial.errors import RequestError
 
-SEMANTICS = {"tokenizer": 1, "tokens": 1}
+SEMANTICS = {"tokenizer": 1, "tokens": 2}
 
 SAMPLE_BYTES = 20_000_000
 """UTF-8 bytes, over all its sources, that a tokenizer is trained on."""

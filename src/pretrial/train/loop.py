@@ -29,7 +29,7 @@ from torch import Tensor
 
 from pretrial.errors import DivergedError, Interrupted, RequestError, RunError
 from pretrial.execute.context import StepContext
-from pretrial.mixture.stream import Batch, Stream, StreamSegment, TokenFiles
+from pretrial.mixture.stream import Batch, Stream, StreamSegment, TokenFiles, token_files
 from pretrial.model.decoder import Decoder, initialise, read_ahead_mask
 from pretrial.model.spec import ModelSpec
 from pretrial.store.identity import fingerprint
@@ -210,12 +210,18 @@ def make_stream(ctx: StepContext, base: Mapping[str, Any], segments: list[Segmen
             raise RequestError(f"a segment starts at {segment.start:,} tokens, inside a step of {context * batch:,}")
         for source, content in zip(segment.sources, segment.contents, strict=True):
             tokens = ctx.inputs[f"tokens:{source}"]
-            if content not in ("", tokens.content):
-                raise RunError(f"the tokens of {source} are not those the plan was made with")
             if source not in files:
-                files[source] = TokenFiles(tokens.path, context, tokens.content)
+                files[source] = token_files(tokens, context)
+            if content not in ("", files[source].content):
+                raise RunError(f"the tokens of {source} are not those the plan was made with")
     parts = [
-        StreamSegment(segment.start // context, segment.sources, segment.shares, segment.first_draw)
+        StreamSegment(
+            segment.start // context,
+            segment.sources,
+            segment.shares,
+            segment.first_draw,
+            segment.pattern_start // context,
+        )
         for segment in segments
     ]
     seeds = base["seeds"]
@@ -387,7 +393,7 @@ def _facts(stream: Stream, segments: list[Segment], progress: Progress, context:
     draws: dict[str, int] = {}
     for i, part in enumerate(stream.segments):
         end = segments[i + 1].start if i + 1 < len(segments) else progress.tokens
-        given = part.quota.count((min(end, progress.tokens) - segments[i].start) // context)
+        given = part.given((min(end, progress.tokens) - segments[i].start) // context)
         for source, count in zip(part.sources, given, strict=True):
             draws[source] = draws.get(source, 0) + int(count)
     recent = [json.loads(line) for line in progress.lines[-RECENT_LINES:]]

@@ -18,7 +18,7 @@ from pretrial.store.identity import fingerprint
 
 Json = dict[str, Any]
 
-SEMANTICS = {"train": 1}
+SEMANTICS = {"train": 2}
 """Raised when the same configuration and inputs would give other weights or metrics."""
 
 FULL_CARRY = ("data", "optimizer", "weights")
@@ -94,7 +94,8 @@ class Segment:
     """What acts on the model from `start` (absolute tokens) until the next segment.
 
     `sources`, `shares` (exact, positive, summing to 1), `contents` (content hash of each source's training
-    tokens) and `first_draw` (the number of the first window drawn from each source) run in parallel.
+    tokens) and `first_draw` (the number of the first window drawn from each source) run in parallel. The
+    sources interleave in a pattern that began at `pattern_start` (absolute tokens; left out, at `start`).
     `carry` names what is kept of the state before it: weights always; without `optimizer` moments and step
     count start fresh; without `data` the caller has set `first_draw` back.
     """
@@ -106,6 +107,7 @@ class Segment:
     lr: LrPiece
     carry: tuple[str, ...] = FULL_CARRY
     first_draw: tuple[int, ...] = ()
+    pattern_start: int = -1
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "carry", tuple(sorted(set(self.carry))))
@@ -124,6 +126,8 @@ class Segment:
             raise ValueError(f"carry holds weights, and perhaps optimizer and data; not {', '.join(self.carry)}")
         if self.start < 0 or min(self.first_draw) < 0:
             raise ValueError("start and first_draw are counts")
+        if self.pattern_start < 0:
+            object.__setattr__(self, "pattern_start", self.start)
 
     def continues(self, before: Segment) -> bool:
         """Whether this is only `before` going on: equal mixture and learning-rate piece, everything carried."""
@@ -143,6 +147,7 @@ class Segment:
             "lr": self.lr.to_json(),
             "carry": list(self.carry),
             "first_draw": list(self.first_draw),
+            "pattern_start": self.pattern_start,
         }
 
     @classmethod
@@ -157,6 +162,7 @@ class Segment:
             lr=LrPiece.from_json(payload["lr"]),
             carry=tuple(payload["carry"]),
             first_draw=tuple(payload["first_draw"]),
+            pattern_start=payload["pattern_start"],
         )
 
 
@@ -164,8 +170,8 @@ def merge(segments: Sequence[Segment]) -> tuple[Segment, ...]:
     """Segments in order of their start, each that only continues the one before taken into it.
 
     Merge before `first_draw` is computed for later segments: the interleaving pattern of a merged segment
-    runs on, that of a new segment starts anew. The `first_draw` of a segment that continues is therefore
-    not looked at.
+    runs on, as does that of a new segment with the same mixture and its data carried. The `first_draw` of a segment
+    that continues is therefore not looked at.
     """
     merged: list[Segment] = []
     for segment in segments:
