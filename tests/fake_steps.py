@@ -34,6 +34,20 @@ def read(ctx: Any) -> dict[str, Any]:
     return {}
 
 
+def long(ctx: Any) -> dict[str, Any]:
+    """`config.steps` units of `settings.each` seconds, kept in the work folder; stops after `settings.stop` of them."""
+    kept = ctx.work / "done"
+    first = int(kept.read_text()) if kept.exists() else 0
+    for unit in range(first, ctx.config["steps"]):
+        if unit - first == ctx.settings.get("stop"):
+            raise Interrupted("stopped on request")
+        time.sleep(ctx.settings["each"])
+        kept.write_text(str(unit + 1))
+        ctx.progress(unit + 1 - first, ctx.config["steps"] - first)
+    (ctx.out / "value").write_text("done")
+    return {}
+
+
 def parts(ctx: Any) -> dict[str, Any]:
     """An output in parts, `config.parts`, each with a content of its own."""
     (ctx.out / "value").write_text("".join(ctx.config["parts"].values()))

@@ -18,7 +18,7 @@ ORDER = ("study", "plan", "corpus", "tokens", "mixture", "model", "train", "eval
 """A room imports rooms to its left."""
 BASE = ("errors", "store", "benchmarks")
 """Rooms that all may import and that import none of the others."""
-COMPOSERS = ("cli", "trials", "findings", "terminal", "notebook", "__init__")
+COMPOSERS = ("cli", "trials", "places", "running", "findings", "terminal", "notebook", "__init__")
 """What puts rooms together; no room imports them."""
 EXCEPTIONS = {("plan", "mixture.stream")}
 """docs/decisions.md, section 12: draws and shares are read off the code that trains."""

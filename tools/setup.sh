@@ -48,4 +48,7 @@ fi
 
 if ! command -v g++ >/dev/null 2>&1 && ! command -v clang++ >/dev/null 2>&1; then
     echo "setup: no C++ compiler: training runs uncompiled, about half as fast. On Debian or Ubuntu: apt install g++ python3-dev"
+elif ! .venv/bin/python -c 'import os, sys, sysconfig
+sys.exit(not os.path.isfile(os.path.join(sysconfig.get_paths()["include"], "Python.h")))'; then
+    echo "setup: no Python.h: training runs uncompiled, about half as fast. On Debian or Ubuntu: apt install python3-dev"
 fi

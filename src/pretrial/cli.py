@@ -150,7 +150,7 @@ def run(
     accept_record: Annotated[
         bool,
         typer.Option(
-            help="Use checkpoints made under the workspace's earlier execution record; flagged in the report."
+            help="Use checkpoints made under the workspace's earlier execution records; flagged in the report."
         ),
     ] = False,
     as_json: AsJson = False,
@@ -194,7 +194,7 @@ def run(
     else:
         from pretrial.terminal import print_outcome
 
-        print_outcome(out(), trial, outcome)
+        print_outcome(out(), trial, outcome, part=bool(only or chosen))
     if not outcome.complete:
         raise typer.Exit(1)
 

@@ -15,12 +15,13 @@ def trial_html(trial: Trial) -> str:
     """HTML of a trial: its question and, once it has run, what became of its claims and its comparisons."""
     parts = [f"<b>{escape(trial.study.name)}</b>: {escape(trial.study.question)}"]
     path = trial.places.workspace / "report" / "report.json"
-    if not path.exists():
+    try:
+        data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         parts.append("<p>Not run yet.</p>")
         return "".join(parts)
-    data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     if data["claims"]:
-        rows = [(c["text"], c["verdict"], c["reason"]) for c in data["claims"]]
+        rows = [(c["text"], c["verdict"], _why(c)) for c in data["claims"]]
         parts.append(_table(("claim", "verdict", "why"), rows))
     final = {v: max(r["tokens"] for r in data["comparisons"] if r["variant"] == v) for v in _variants(data)}
     shown = [
@@ -39,6 +40,12 @@ def trial_html(trial: Trial) -> str:
     columns = ("variant", "task", "metric", data["baseline"], "variant's", "difference [95%]", "verdict")
     parts.append(_table(columns, shown))
     return "".join(parts)
+
+
+def _why(claim: dict[str, Any]) -> str:
+    """The reason of a verdict, and of its being exploratory."""
+    late = "" if claim["registered"] else f"; exploratory: {claim.get('registration') or 'not registered in time'}"
+    return str(claim["reason"]) + late
 
 
 def _variants(data: dict[str, Any]) -> list[str]:

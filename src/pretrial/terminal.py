@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from fractions import Fraction
+import textwrap
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -57,13 +57,11 @@ def _stages(console: Console, plan: Json) -> None:
         ("steps", True),
         ("warm-up", True),
         ("learning rate", False),
-        ("shares off by", True),
     ):
         table.add_column(name, justify="right" if right else "left")
     for variant in plan["variants"]:
         before: float | None = None
         for index, stage in enumerate(variant["stages"]):
-            off = max(abs(x - float(_share(stage["requested"][s]))) for s, x in stage["realised"].items())
             rate = f"{stage['lr_first']:.2g} → {stage['lr_last']:.2g}"
             if before is not None:
                 rate = f"({before:.2g} |) {rate}"
@@ -79,34 +77,63 @@ def _stages(console: Console, plan: Json) -> None:
                 f"{stage['steps']:,}",
                 amount(stage["warmup_tokens"]) if stage["warmup_tokens"] else "",
                 rate,
-                f"{off:.2%}",
             )
     console.print(table)
-    console.print(
-        Text("learning rate: (last step before the hand-over |) first step → last step of the stage"), style="dim"
-    )
-    console.print(Text("mixtures (requested shares)", style="bold"))
-    for name, shares in plan["resolved"]["mixtures"].items():
-        console.print(Text(f"  {name}: " + ", ".join(f"{source} {share}" for source, share in shares.items())))
+    for line in (
+        "learning rate: (last step before the hand-over |) first step → last step of the stage",
+        "tokens, steps, rates and shares: declared, since they follow from the study file exactly",
+    ):
+        console.print(Text(line), style="dim")
+    console.print(Text("shares, as asked → as planned in whole sequences", style="bold"))
+    for line in _shares(plan):
+        for part in textwrap.wrap(line, console.width, initial_indent="  ", subsequent_indent="    "):
+            console.print(Text(part))
 
 
-def _share(text: str) -> Fraction:
-    return Fraction(text.removesuffix("%")) / 100 if text.endswith("%") else Fraction(text)
+def _shares(plan: Json) -> Iterator[str]:
+    """What each mixture comes to: once, or once for each way in which stages of it come out."""
+    ways: dict[str, dict[str, list[str]]] = {}
+    for variant in plan["variants"]:
+        for stage in variant["stages"]:
+            shares = ", ".join(
+                f"{source} {share}" + (f" → {planned}" if planned != share else "")
+                for source, share in stage["requested"].items()
+                for planned in [_percent(stage["realised"][source])]
+            )
+            place = f"stage {stage['stage']} of {variant['variant']}"
+            ways.setdefault(stage["mixture"], {}).setdefault(shares, []).append(place)
+    for mixture, found in ways.items():
+        for shares, stages in found.items():
+            yield f"{mixture}: {shares}" if len(found) == 1 else f"{mixture} ({', '.join(stages)}): {shares}"
+
+
+def _percent(share: float) -> str:
+    """A share to a hundredth of a per cent, without zeros that say nothing."""
+    return f"{100 * share:.2f}".rstrip("0").rstrip(".") + "%"
 
 
 def _epochs(console: Console, plan: Json) -> None:
-    said = []
+    basis = {source: figure["basis"] for variant in plan["variants"] for source, figure in variant["epochs"].items()}
+    if not basis:
+        console.print(Text("epochs per source: unknown until the corpora have been read", style="dim"))
+        return
+    console.print(Text("epochs per source, after each stage", style="bold"))
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("")
     for variant in plan["variants"]:
-        parts = [f"{s} {e['value']:.2f}" for s, e in variant["epochs"].items()]
-        if parts:
-            basis = next(iter(variant["epochs"].values()))["basis"]
-            said.append(f"{variant['variant']}: {', '.join(parts)} ({basis})")
-    if said:
-        console.print(Text("epochs per source", style="bold"))
-        for line in said:
-            console.print(Text(f"  {line}"))
-    else:
-        console.print(Text("epochs per source: known once the corpora have been read", style="dim"))
+        table.add_column(Text(variant["variant"]))
+    table.add_column("")
+    mixtures = plan["resolved"]["mixtures"]
+    drawn = dict.fromkeys(s for v in plan["variants"] for stage in v["stages"] for s in mixtures[stage["mixture"]])
+    for source in drawn:
+        cells = []
+        for variant in plan["variants"]:
+            passes = [stage["epochs"].get(source) for stage in variant["stages"]]
+            cells.append(" → ".join("–" if one is None else f"{one['value']:.2f}" for one in passes))
+        known = basis.get(source)
+        row = cells if known else [""] * len(cells)
+        table.add_row(Text(f"  {source}"), *(Text(cell) for cell in row), Text(known or "unknown until it was read"))
+    console.print(table)
 
 
 def _comparisons(console: Console, plan: Json) -> None:
@@ -121,15 +148,17 @@ def _comparisons(console: Console, plan: Json) -> None:
             console.print(Text(f"    {reason}", style="dim"))
     for claim in plan["claims"]:
         console.print(Text(f"  claim: {claim}"))
+        if claim in plan["untestable"]:
+            console.print(Text(f"    cannot be tested: {plan['untestable'][claim]}", style="yellow"))
 
 
 def _cost(console: Console, plan: Json) -> None:
-    cost = plan["cost"]
+    cost, basis = plan["cost"], plan["basis"]
     console.print(Text("cost", style="bold"))
     saved = cost["tokens_without_sharing"] - cost["tokens_trained"]
     console.print(
-        f"  {cost['tokens_trained']:,} tokens trained"
-        f" ({saved:,} fewer than without shared prefixes), {cost['flops']:.2e} FLOPs"
+        f"  {cost['tokens_trained']:,} tokens trained ({basis['tokens_trained']}; "
+        f"{saved:,} fewer than without shared prefixes), {cost['flops']:.2e} FLOPs ({basis['flops']})"
     )
     speed = cost["train_tokens_per_second"]
     left = [
@@ -139,10 +168,12 @@ def _cost(console: Console, plan: Json) -> None:
     ]
     console.print(f"  time to run: {', '.join(left) or 'none, all is there'}")
     console.print(f"  training speed: {speed['value']:,.0f} tokens/s ({speed['basis']})")
-    memory, disk = cost["memory_bytes"], cost["disk_bytes"]
+    memory, disk, write = cost["memory_bytes"], cost["disk_bytes"], cost["disk_bytes_to_write"]
+    free = cost["disk_bytes_free"]
     console.print(
-        f"  memory {memory['value'] / 1e9:.1f} GB ({memory['basis']}), "
-        f"disk {disk['value'] / 1e9:.1f} GB ({disk['basis']})"
+        f"  memory {memory['value'] / 1e9:.1f} GB ({memory['basis']}), disk {disk['value'] / 1e9:.1f} GB, "
+        f"{write['value'] / 1e9:.1f} GB of it to be written ({disk['basis']})"
+        + (f"; {free['value'] / 1e9:,.1f} GB free ({free['basis']})" if free is not None else "")
     )
     record = plan["record"]
     if record is None:
@@ -166,20 +197,28 @@ def _resolved(console: Console, resolved: Json) -> None:
     console.print(Text(text.getvalue().rstrip()))
 
 
-def print_outcome(console: Console, trial: Trial, outcome: Outcome) -> None:
-    """What a run came to: the comparison table, what it shows, where the report is."""
+def print_outcome(console: Console, trial: Trial, outcome: Outcome, *, part: bool = False) -> None:
+    """What a run came to: the comparison table, what it shows, where the report is.
+
+    `part`: only some variants or seeds were asked for.
+    """
     from pretrial.report.data import ReportData
     from pretrial.report.terminal import comparison_lines
 
-    data = ReportData.from_json(json.loads(outcome.report.with_name("report.json").read_text(encoding="utf-8")))
-    for line in comparison_lines(data, console.width):
-        console.print(Text(line), soft_wrap=True)
+    try:
+        data = ReportData.from_json(json.loads(outcome.report.with_name("report.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        console.print("The report's data cannot be read; `pretrial report` writes it again.")
+    else:
+        for line in comparison_lines(data, console.width):
+            console.print(Text(line), soft_wrap=True)
     for name, error in outcome.failures.items():
         console.print(Text(f"failed: {name}: {error}", style="bold red"))
-    if not outcome.new:
-        console.print(f"Nothing to do: {trial.study.name} is finished ({duration(outcome.seconds)}).")
-    else:
+    if outcome.new:
         console.print(f"{outcome.made} steps in {duration(outcome.seconds)}.")
+    else:
+        done = f"what was asked of {trial.study.name} is done" if part else f"{trial.study.name} is finished"
+        console.print(Text(f"Nothing to do: {done} ({duration(outcome.seconds)})."))
     console.print(Text(f"Report: {outcome.report}"), soft_wrap=True)
 
 
@@ -188,10 +227,15 @@ def print_status(console: Console, status: Json) -> None:
     console.print(Text(status["study"], style="bold"))
     for group, count in status["steps"].items():
         console.print(f"  {group}: {count['done']} of {count['all']} steps")
+    if status["accepted"]:
+        console.print(
+            f"  {len(status['accepted'])} of them are those of another execution record, which the last run accepted"
+        )
     for name, error in status["failed"].items():
         console.print(Text(f"  failed: {name}: {error}", style="red"))
     console.print(Text(f"report: {status['report'] or 'not written yet'}"), soft_wrap=True)
-    console.print(Text(f"store: {status['store']}"), soft_wrap=True)
+    total = f"{status['store_total_bytes'] / 1e6:,.1f} MB in all"
+    console.print(Text(f"store: {status['store']}, {total}"), soft_wrap=True)
     for kind, size in sorted(status["store_bytes"].items(), key=lambda item: -item[1]):
         console.print(f"  {kind}: {size / 1e6:,.1f} MB")
     beside = {name: size / 1e6 for name, size in status["beside_bytes"].items()}

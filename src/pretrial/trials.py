@@ -7,32 +7,39 @@ Importing it loads neither torch nor pyarrow, so a plan is instant and a finishe
 
 from __future__ import annotations
 
-import csv
 import json
-import os
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pretrial.errors import RequestError, RunError
+from pretrial.errors import RequestError
 from pretrial.execute.progress import Progress, Quiet, Timer
-from pretrial.execute.runner import FailedInputError, Observer, Runner
+from pretrial.execute.runner import Observer, Runner, Took
+from pretrial.places import Places, Workspace, folder_bytes, places
 from pretrial.plan import cost
 from pretrial.plan.graph import Graph, Options, build_graph, recipe_json
-from pretrial.plan.registration import History, history, keep_copy, register
-from pretrial.plan.view import describe, epochs, warnings
-from pretrial.store.artefacts import DamagedError, FileHashes, Store, read_json, write_atomically
+from pretrial.plan.registration import History, files_of, history, register
+from pretrial.plan.sizes import sizes, windows
+from pretrial.plan.steps import Step
+from pretrial.plan.view import describe, untestable, warnings
+from pretrial.running import (
+    check_epochs,
+    data_steps,
+    default_workers,
+    needed,
+    nothing,
+    own_failures,
+    stopping,
+    warn_of_changes,
+)
+from pretrial.store.artefacts import DamagedError, Store, where_writable
 from pretrial.store.identity import differences, fingerprint
-from pretrial.store.locks import HeldError, locked
-from pretrial.store.locks import describe as describe_holder
 from pretrial.study.load import load_study, parse_study
 from pretrial.study.schema import Study
 from pretrial.train.record import make_record, remembered
+from pretrial.train.spec import checkpoint_seconds
 from pretrial.train.threads import spin_briefly
 
 if TYPE_CHECKING:
@@ -41,16 +48,8 @@ if TYPE_CHECKING:
     from pretrial.findings import Findings
 
 Json = dict[str, Any]
-REPORT_VERSION = 1
-
-
-@dataclass(frozen=True)
-class Places:
-    """Where a trial keeps things. `data` may be absent."""
-
-    workspace: Path
-    store: Path
-    data: Path | None
+REPORT_VERSION = 2
+__all__ = ["Outcome", "Places", "Trial", "places"]
 
 
 @dataclass(frozen=True)
@@ -70,28 +69,6 @@ class Outcome:
         return not self.failures
 
 
-def places(study: Study, workspace: Path | None = None, store: Path | None = None, data: Path | None = None) -> Places:
-    """Places of a trial: what is given, else the environment, else `pretrial-runs` beside the study file.
-
-    Raises:
-        RequestError: when the data folder that was named is none.
-    """
-    beside = Path(study.folder) if study.folder else Path.cwd()
-    runs = beside / "pretrial-runs"
-    if store is None:
-        named = os.environ.get("PRETRIAL_STORE")
-        store = Path(named) if named else runs / ".store"
-    if data is None and (named := os.environ.get("PRETRIAL_DATA")):
-        data = Path(named)
-    if data is not None and not data.is_dir():
-        raise RequestError(f"the data folder {data} is not there", remedy="Check --data or PRETRIAL_DATA.")
-    return Places(
-        workspace=(workspace or runs / study.name).absolute(),
-        store=store.absolute(),
-        data=data.absolute() if data is not None else None,
-    )
-
-
 class Trial:
     """One study and its places.
 
@@ -105,6 +82,7 @@ class Trial:
         self.study = study
         self.places = where
         self.store = Store(where.store)
+        self.workspace = Workspace(where.workspace)
 
     @classmethod
     def of(
@@ -133,7 +111,7 @@ class Trial:
 
     def last_record(self) -> Json | None:
         """This machine's record, else the one of the workspace's last run: for looking, not for running."""
-        return self.record() or self._run_file().get("record")
+        return self.record() or self.workspace.last().get("record")
 
     def graph(
         self,
@@ -144,7 +122,6 @@ class Trial:
         """All steps of the study under a record, or of some of its variants."""
         self._check_asked(only, ())
         self.store.check_layout()
-        hashes = FileHashes(self.places.store / "fingerprints.json")
         chosen = tuple(only)
         if chosen and self.study.baseline not in chosen:
             # A variant alone cannot be compared; its baseline is part of what was asked for.
@@ -154,13 +131,12 @@ class Trial:
             Options(
                 data=self.places.data,
                 record=record,
-                hashes=hashes,
+                hashes=self.store.hashes,
                 only=chosen,
                 cache=self._cache(),
             ),
         )
-        if self.places.store.exists():
-            hashes.save()
+        self.store.hashes.save()
         return graph
 
     def plan(self, *, only: Sequence[str] = (), probe: bool = False) -> Json:
@@ -173,11 +149,24 @@ class Trial:
         if probe:
             self._probe(graph)
         watching = Quiet()
-        runner = Runner(self.store, graph.steps.values(), watching, holder=self.study.name)
+        runner = self._looking(graph, self._standing_in(self.workspace.accepted(record)), watching)
         cached = self._cached(runner)
-        forecast = cost.forecast(graph, cost.Speeds(self.store))
-        said = describe(graph, forecast, cached, windows(graph, runner))
-        return {**said, "warnings": [*watching.warnings, *said["warnings"]]}
+        accepted = frozenset(name for name in cached if runner.foreign(name))
+        known = sizes(graph, runner.find)
+        forecast = cost.forecast(graph, cost.Speeds(self.store), known)
+        free = cost.disk_free(self.places.store)
+        said = describe(graph, forecast, cached, windows(graph, runner.find, known), accepted=accepted, free=free)
+        found = [*watching.warnings, *said["warnings"]]
+        if accepted:
+            found.append(
+                f"{len(accepted)} steps are those of another execution record, which the last run accepted; "
+                "a run without --accept-record makes them again"
+            )
+        try:
+            cost.check_disk(forecast.room(set(graph.steps) - cached), self.places.store)
+        except RequestError as error:
+            found.append(error.what)
+        return {**said, "warnings": found}
 
     def status(self, *, verify: bool = False) -> Json:
         """What is there, what is missing, how large the store is and what of it may be freed."""
@@ -191,14 +180,15 @@ class Trial:
                 whole.append(stored)
             except DamagedError as error:
                 damaged.append(f"{error}; it was set aside and is made again when it is needed")
-        graph = self.graph(self.last_record())
-        runner = Runner(self.store, graph.steps.values(), Quiet(), holder=self.study.name)
+        record = self.last_record()
+        graph = self.graph(record)
+        runner = self._looking(graph, self._standing_in(self.workspace.accepted(record)))
         cached = self._cached(runner)
         mine = {artefact.key for name in cached if (artefact := runner.find(name)) is not None}
-        sizes: dict[str, int] = {}
+        kinds: dict[str, int] = {}
         free = 0
         for stored in whole:
-            sizes[stored.kind] = sizes.get(stored.kind, 0) + stored.bytes
+            kinds[stored.kind] = kinds.get(stored.kind, 0) + stored.bytes
             if stored.key not in mine and stored.kind not in ("corpus-shard", "tokens-shard"):
                 free += stored.bytes
         beside = {name: folder_bytes(self.store.root / name) for name in ("quarantine", "compiled", "work")}
@@ -213,9 +203,11 @@ class Trial:
             "workspace": str(self.places.workspace),
             "store": str(self.places.store),
             "steps": {group: {"done": d, "all": n} for group, (d, n) in done.items()},
+            "accepted": sorted(name for name in cached if runner.foreign(name)),
             "failed": failed,
-            "report": str(self._report()) if self._report().exists() else None,
-            "store_bytes": sizes,
+            "report": str(self.workspace.report) if self.workspace.report.exists() else None,
+            "store_bytes": kinds,
+            "store_total_bytes": folder_bytes(self.store.root),
             "not_in_this_study_bytes": free,
             "beside_bytes": beside,
             "damaged": damaged,
@@ -223,15 +215,17 @@ class Trial:
         }
 
     def explain(self) -> Json:
-        """Why steps would run: the fields of the study and of the steps that differ from the last run's."""
+        """Why steps would run: the fields of the study and of the steps that differ from the last run's.
+
+        What another execution record left counts as missing, also where the last run accepted it.
+        """
         record = self.last_record()
         graph = self.graph(record)
-        runner = Runner(self.store, graph.steps.values(), Quiet(), holder=self.study.name)
-        missing = sorted(set(graph.steps) - self._cached(runner), key=list(graph.steps).index)
-        path = self.places.workspace / "plan.json"
-        if not path.exists():
+        cached = self._cached(self._looking(graph))
+        missing = [name for name in graph.steps if name not in cached]
+        before = self.workspace.recipes()
+        if before is None:
             return {"first_run": True, "missing": missing, "study": [], "record": [], "steps": []}
-        before = read_json(path)
         now = json.loads(json.dumps(recipe_json(graph)))
         changed = []
         for name in missing:
@@ -251,7 +245,7 @@ class Trial:
             ],
             "record": [
                 {"field": field, "before": a, "now": b}
-                for field, a, b in differences(self._run_file().get("record") or {}, record or {})
+                for field, a, b in differences(self.workspace.last().get("record") or {}, record or {})
             ],
             "steps": changed,
         }
@@ -272,13 +266,14 @@ class Trial:
         """Make everything that is missing, then the report.
 
         Raises:
-            RequestError: when the request is wrong or the workspace is in use.
+            RequestError: when the request is wrong, the workspace is in use, or another execution record is to be
+                accepted and none is known here.
             Interrupted: after Ctrl-C, at the next safe point.
         """
         started = time.monotonic()
         self._check_asked(only, seeds or ())
-        self._check_workspace()
-        with self._held(f"study {self.study.name}"):
+        self.workspace.prepare()
+        with self.workspace.held(f"study {self.study.name}"):
             return self._run(
                 started,
                 tuple(only),
@@ -302,19 +297,24 @@ class Trial:
         quiet: bool,
     ) -> Outcome:
         spin_briefly()
+        checkpoint_seconds()
         self.store.prepare()
         self.store.clean()
+        speeds = cost.Speeds(self.store)
         if self.record() is None:
             # Whatever is wrong with the request shows before time is spent on trying out the machine.
-            self.graph(None)
+            self._check_request(only, seeds, accept, speeds)
         machine = make_record(self._cache(), self.study.training.precision)
         record = machine.values
+        accepted = self._others(record) if accept else []
         graph = self.graph(record)
         wanted = graph.wanted(only, seeds)
-        accepted = self._accepted(record) if accept else None
-        speeds = cost.Speeds(self.store)
-        forecast = cost.forecast(graph, speeds)
-        with _stopping() as stop:
+
+        def made(step: Step, took: Took) -> None:
+            cost.measure(step, took.seconds, graph, speeds, total=took.total, done=took.units)
+            speeds.save()
+
+        with stopping() as stop:
             before = Quiet()
             runner = Runner(
                 self.store,
@@ -325,7 +325,8 @@ class Trial:
                 holder=self.study.name,
                 stop=stop,
                 retry=retry,
-                accepted=self._looking(self.graph(accepted)) if accepted else None,
+                accepted=self._standing_in(accepted),
+                on_made=made,
             )
             if refresh:
                 for step in graph.steps.values():
@@ -333,49 +334,72 @@ class Trial:
                         runner.forget(step.name)
             runner.keep()
             missing = needed(graph, runner, wanted)
+            self.store.hashes.save()
             stamp = self._stamp(graph, runner)
-            if not missing and stamp is not None and stamp == self._run_file().get("stamp"):
+            if not missing and stamp is not None and stamp == self.workspace.last().get("stamp"):
                 return self._outcome(runner, started, new=False)
-            self._check_disk(graph, forecast, missing)
-            keep_copy(self.store, self.study.name, self.places.workspace)
-            registered = register(self.store, self.study, self._known(graph, runner))
-            keep_copy(self.store, self.study.name, self.places.workspace)
+            forecast = cost.forecast(graph, speeds, sizes(graph, runner.find))
+            cost.check_disk(forecast.room(missing), self.places.store)
+            registered = self._register(graph, runner)
+            # From here on something may be made that a later run has to know of, however this one ends.
+            self._save(graph, runner, record, accepted, reported=False)
             timer = Timer(
                 {name: forecast.seconds[name].value for name in missing},
                 {name: step.group for name, step in graph.steps.items()},
             )
-            with Progress(self.places.workspace / "log.jsonl", timer, quiet=quiet) as watching:
+            with Progress(self.workspace.log, timer, quiet=quiet) as watching:
                 runner.observer = watching
                 if machine.note:
                     watching.log(machine.note)
-                self._warn_of_changes(graph, runner, watching)
-                for warning in (*before.warnings, *warnings(graph, {})):
-                    watching.warn(warning)
-                self._check_epochs(graph, runner, only)
-                runner.run(tuple(dict.fromkeys([*missing, *wanted])))
-                for name, seconds in runner.made.items():
-                    cost.measure(graph.steps[name], seconds, graph, speeds)
-                speeds.save()
+                warn_of_changes(graph, runner, watching)
+                try:
+                    self._make(graph, runner, missing, wanted, only, before.warnings)
+                finally:
+                    # What was made is there to be seen from now on, under whichever recipe it was made.
+                    with where_writable():
+                        self._register(graph, runner)
                 if not any(runner.find(evaluated.step) for evaluated in graph.evaluations):
                     self._save(graph, runner, record, accepted, reported=False)
-                    raise self._nothing(runner)
+                    raise nothing(self.study.name, runner)
                 watching.log("analysis and report")
                 self._write_report(graph, runner, registered, record, accepted=runner.used_accepted)
         self._save(graph, runner, record, accepted, reported=True)
         return self._outcome(runner, started, new=True)
 
+    def _make(
+        self,
+        graph: Graph,
+        runner: Runner,
+        missing: Sequence[str],
+        wanted: Sequence[str],
+        only: Sequence[str],
+        said: Sequence[str],
+    ) -> None:
+        """Make what is missing: first the data, of which more is known then than any plan knew, then the rest."""
+        warned: dict[str, None] = {}
+
+        def warn(messages: Sequence[str]) -> None:
+            for message in messages:
+                if message not in warned:
+                    warned[message] = None
+                    runner.observer.warn(message)
+
+        cannot = [f"the claim “{claim}” cannot be tested: {why}" for claim, why in untestable(graph).items()]
+        warn([*said, *warnings(graph, {}), *cannot])
+        runner.run(data_steps(graph, missing))
+        known = windows(graph, runner.find)
+        warn(warnings(graph, known))
+        check_epochs(graph, known, only)
+        runner.run(tuple(dict.fromkeys([*missing, *wanted])))
+
     def _outcome(self, runner: Runner, started: float, *, new: bool) -> Outcome:
-        failures = {
-            name: str(error) for name, error in runner.failures.items() if not isinstance(error, FailedInputError)
-        }
-        if not new:
-            failures = dict(self._run_file().get("failures", {}))
+        failures = own_failures(runner) if new else dict(self.workspace.last().get("failures", {}))
         return Outcome(
             places=self.places,
             failures=failures,
             made=len(runner.made),
             seconds=time.monotonic() - started,
-            report=self._report(),
+            report=self.workspace.report,
             new=new,
         )
 
@@ -388,8 +412,7 @@ class Trial:
             RequestError: when nothing was evaluated yet.
         """
         graph, runner, record = self._kept()
-        registered = history(self.store, self.study.name)
-        return self._findings(graph, runner, registered, record, accepted=runner.used_accepted)
+        return self._findings(graph, runner, self._registered(graph), record, accepted=runner.used_accepted)
 
     def report(self) -> Path:
         """Write the report again from what is in the store; the page's path.
@@ -397,12 +420,11 @@ class Trial:
         Raises:
             RequestError: when nothing was evaluated yet, or the workspace is in use.
         """
-        self._check_workspace()
-        with self._held(f"report of {self.study.name}"):
+        self.workspace.prepare()
+        with self.workspace.held(f"report of {self.study.name}"):
             graph, runner, record = self._kept()
-            registered = history(self.store, self.study.name)
-            self._write_report(graph, runner, registered, record, accepted=runner.used_accepted)
-        return self._report()
+            self._write_report(graph, runner, self._registered(graph), record, accepted=runner.used_accepted)
+        return self.workspace.report
 
     def results(self) -> pd.DataFrame:
         """The rows of results.csv."""
@@ -448,22 +470,10 @@ class Trial:
 
     def __repr__(self) -> str:
         s = self.study
-        done = "with a report" if self._report().exists() else "not run yet"
+        done = "with a report" if self.workspace.report.exists() else "not run yet"
         return f"<Trial {s.name}: {len(s.variants)} variants × {len(s.seeds)} seeds, {done}>"
 
     # -- inside ----------------------------------------------------------------------------------------------
-
-    @contextmanager
-    def _held(self, what: str) -> Iterator[None]:
-        """The workspace to ourselves."""
-        try:
-            with locked(self.places.workspace / ".lock", what, wait=False):
-                yield
-        except HeldError as error:
-            raise RequestError(
-                f"the workspace {self.places.workspace} is in use by {describe_holder(error.holder)}",
-                remedy="Wait for it, or name another workspace with --workspace.",
-            ) from None
 
     def _check_asked(self, only: Sequence[str], seeds: Sequence[int]) -> None:
         for name in only:
@@ -477,57 +487,52 @@ class Trial:
                     f"the study has no seed {seed}", remedy=f"It has {', '.join(map(str, self.study.seeds))}."
                 )
 
-    def _check_workspace(self) -> None:
-        folder = self.places.workspace
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            problem = None if os.access(folder, os.W_OK | os.X_OK) else "it is read-only"
-        except OSError as error:
-            problem = error.strerror
-        if problem:
+    def _check_request(self, only: Sequence[str], seeds: Sequence[int], accept: bool, speeds: cost.Speeds) -> None:
+        """Everything that can be wrong before an execution record is known, as far as the last one tells."""
+        if accept:
+            self._others(None)
+        last = self.workspace.last().get("record")
+        graph = self.graph(last)
+        runner = self._looking(graph, self._standing_in(self.workspace.accepted(last)))
+        forecast = cost.forecast(graph, speeds, sizes(graph, runner.find))
+        cost.check_disk(forecast.room(needed(graph, runner, graph.wanted(only, seeds))), self.places.store)
+
+    def _others(self, record: Json | None) -> list[Json]:
+        """The other records whose checkpoints `--accept-record` takes: those that runs here had, the last one first."""
+        found = [kept for kept in self.workspace.records() if kept != record]
+        if not found:
             raise RequestError(
-                f"the workspace {folder} cannot be used: {problem}", remedy="Name another with --workspace."
+                f"no other execution record is known to the workspace {self.places.workspace}",
+                remedy="Leave --accept-record out, or name the workspace that ran under the other record.",
             )
+        return found
 
-    def _check_epochs(self, graph: Graph, runner: Runner, only: Sequence[str]) -> None:
-        """Read the capped sources and see, before anything is trained, that no variant passes its cap."""
-        caps = self.study.epochs_cap
-        if not caps:
-            return
-        runner.run([name for source in caps if (name := f"tokens of {source} (train)") in graph.steps])
-        for variant in (self.study.baseline, *only) if only else self.study.variants:
-            passes = epochs(graph, graph.courses[variant], windows(graph, runner))
-            for source, count in passes.items():
-                if source in caps and count > caps[source]:
-                    raise RequestError(
-                        f"{variant} passes {count:.2f} times over {source}, which is capped at {caps[source]:g} epochs",
-                        where=self.study.where(f"sources.{source}.max-epochs"),
-                        remedy="Give the source more text, lower its share or the budget, or raise the cap.",
-                    )
+    def _standing_in(self, records: Sequence[Json]) -> Runner | None:
+        """A runner that knows the study's steps under other records, the first of them first."""
+        runner = None
+        for record in reversed(records):
+            runner = self._looking(self.graph(record), runner)
+        return runner
 
-    def _accepted(self, record: Json) -> Json | None:
-        """The other record whose checkpoints `--accept-record` takes: that of the workspace's last run."""
-        run = self._run_file()
-        return next((dict(kept) for kept in (run.get("record"), run.get("accepted")) if kept and kept != record), None)
-
-    def _looking(self, graph: Graph, accepted: Runner | None = None) -> Runner:
+    def _looking(self, graph: Graph, accepted: Runner | None = None, watching: Observer | None = None) -> Runner:
         """A runner that is only asked what is there."""
-        return Runner(self.store, graph.steps.values(), Quiet(), holder=self.study.name, accepted=accepted)
+        return Runner(self.store, graph.steps.values(), watching or Quiet(), holder=self.study.name, accepted=accepted)
 
     def _kept(self) -> tuple[Graph, Runner, Json | None]:
         """The study under the record of its last run, which is what its results were made under."""
-        run = self._run_file()
-        record = run.get("record") or self.record()
+        record = self.workspace.last().get("record") or self.record()
         graph = self.graph(record)
-        accepted = self._looking(self.graph(run["accepted"])) if run.get("accepted") else None
-        return graph, self._looking(graph, accepted), record
+        return graph, self._looking(graph, self._standing_in(self.workspace.accepted(record))), record
 
-    def _nothing(self, runner: Runner) -> RunError:
-        """What to raise when not one evaluation could be made: the first failure that is not another's consequence."""
-        for name, error in runner.failures.items():
-            if not isinstance(error, FailedInputError):
-                return RunError(f"{name} failed: {error.what}", where=error.where, remedy=error.remedy)
-        return RunError(f"{self.study.name} has no results", remedy="See log.jsonl in its workspace.")
+    def _registered(self, graph: Graph) -> History:
+        """What was registered so far, beside what the study says now."""
+        return history(self.store, self.study, files=files_of(graph), copy=self.places.workspace)
+
+    def _register(self, graph: Graph, runner: Runner) -> History:
+        """Register what the study says and what there is to be seen of it."""
+        return register(
+            self.store, self.study, self._known(graph, runner), files=files_of(graph), copy=self.places.workspace
+        )
 
     def _table(self, name: str) -> pd.DataFrame:
         import pandas as pd
@@ -548,7 +553,7 @@ class Trial:
             graph,
             runner,
             registered,
-            windows=windows(graph, runner),
+            windows=windows(graph, runner.find),
             record=record or {},
             accepted=accepted,
         )
@@ -561,44 +566,29 @@ class Trial:
         findings = self._findings(graph, runner, registered, record, accepted=accepted)
         write_report(self.places.workspace / "report", findings.data, findings.items)
 
-    def _report(self) -> Path:
-        return self.places.workspace / "report" / "index.html"
-
     def _cache(self) -> Path:
         return self.places.store / "compiled"
 
-    def _run_file(self) -> Json:
-        try:
-            return read_json(self.places.workspace / "run.json")
-        except (FileNotFoundError, ValueError):
-            return {}
-
     def _save(
-        self, graph: Graph, runner: Runner, record: Json | None, accepted: Json | None, *, reported: bool
+        self, graph: Graph, runner: Runner, record: Json | None, accepted: Sequence[Json], *, reported: bool
     ) -> None:
-        write_atomically(
-            self.places.workspace / "plan.json", json.dumps(recipe_json(graph), ensure_ascii=False, indent=1)
+        self.workspace.save(
+            recipe_json(graph),
+            record=record,
+            accepted=accepted,
+            stamp=self._stamp(graph, runner) if reported else None,
+            failures=own_failures(runner),
         )
-        failures = {
-            name: str(error) for name, error in runner.failures.items() if not isinstance(error, FailedInputError)
-        }
-        run = {
-            "record": record,
-            "accepted": accepted,
-            "stamp": self._stamp(graph, runner) if reported else None,
-            "failures": failures,
-        }
-        write_atomically(self.places.workspace / "run.json", json.dumps(run, ensure_ascii=False, indent=1))
 
     def _stamp(self, graph: Graph, runner: Runner) -> str | None:
-        """What the report was made from; `None` when it is not there."""
-        if not self._report().exists():
+        """What the report was made from; `None` when it is not there, or not whole."""
+        if not self.workspace.reported:
             return None
         contents = {}
         for name in graph.wanted():
             artefact = runner.find(name)
             contents[name] = artefact.content if artefact is not None else "failed"
-        entries = [vars(entry) for entry in history(self.store, self.study.name).entries]
+        entries = [vars(entry) for entry in self._registered(graph).entries]
         return fingerprint(
             {
                 "version": REPORT_VERSION,
@@ -610,53 +600,21 @@ class Trial:
         )
 
     def _cached(self, runner: Runner) -> frozenset[str]:
-        return frozenset(name for name in runner.steps if runner.find(name) is not None)
+        found = frozenset(name for name in runner.steps if runner.find(name) is not None)
+        self.store.hashes.save()
+        return found
 
     def _known(self, graph: Graph, runner: Runner) -> list[str]:
         """Variants whose results were there to be seen: in the store, or in the report that stands in the workspace.
 
         The report counts also where the recipe has changed since, or the store is gone: it was there to be read.
         """
-        known = [name for name in self._reported() if name in self.study.variants]
+        known = [name for name in self.workspace.shown() if name in self.study.variants]
         for evaluated in graph.evaluations:
             mark = evaluated.mark
             if mark.ends_variant and mark.variant not in known and runner.find(evaluated.step) is not None:
                 known.append(mark.variant)
         return known
-
-    def _reported(self) -> list[str]:
-        """Variants with results in the workspace's report."""
-        path = self._report().with_name("results.csv")
-        if not path.exists():
-            return []
-        with path.open(encoding="utf-8", newline="") as file:
-            return list(dict.fromkeys(row["variant"] for row in csv.DictReader(file)))
-
-    def _check_disk(self, graph: Graph, forecast: cost.Forecast, missing: Sequence[str]) -> None:
-        from pretrial.train.spec import checkpoint_bytes
-
-        training = sum(graph.steps[name].kind == "train" for name in missing)
-        need = (training + 1) * checkpoint_bytes(self.study.model, graph.vocabulary)
-        need += 100_000_000 if training < len(missing) else 0
-        free = cost.disk_free(self.places.store)
-        if need > free:
-            raise RequestError(
-                f"the study needs about {need / 1e9:.1f} GB of disk and {free / 1e9:.1f} GB are free "
-                f"at {self.places.store}",
-                remedy="Free some, or name a store elsewhere with --store or PRETRIAL_STORE.",
-            )
-
-    def _warn_of_changes(self, graph: Graph, runner: Runner, observer: Observer) -> None:
-        for step in graph.steps.values():
-            if step.changeable and (kept := runner.find(step.name)) is not None:
-                changed = differences(kept.manifest["payload"].get("state"), step.settings["state"])
-                if changed:
-                    names = ", ".join(field for field, _, _ in changed[:5])
-                    observer.warn(
-                        f"what is installed has changed since it was read ({names}"
-                        f"{' and more' if len(changed) > 5 else ''}); the study keeps what was read first. "
-                        "--refresh reads it again"
-                    )
 
     def _probe(self, graph: Graph) -> None:
         from pretrial.train.probe import probe_speed
@@ -676,74 +634,6 @@ class Trial:
         speeds.save()
 
 
-def folder_bytes(path: Path) -> int:
-    """Bytes of all files below a folder; 0 where there is none."""
-    return sum(p.stat().st_size for p in path.rglob("*") if p.is_file())
-
-
-def default_workers() -> int:
-    """Worker processes: as many as processors that we may use, at most 8."""
-    return max(1, min(8, len(os.sched_getaffinity(0))))
-
-
-def needed(graph: Graph, runner: Runner, wanted: Sequence[str]) -> list[str]:
-    """Steps that have to run for what is wanted, upstream first; those known to fail are left out.
-
-    What lies between is looked at too, since the report reads it; a snapshot only where something reads it again,
-    since taking it anew could find another installation.
-    """
-    seen: set[str] = set()
-    order: list[str] = []
-
-    def visit(name: str) -> None:
-        if name in seen:
-            return
-        seen.add(name)
-        step = graph.steps[name]
-        missing = runner.find(name) is None and runner.failure(name) is None
-        for upstream in step.inputs.values():
-            if missing or not graph.steps[upstream].changeable:
-                visit(upstream)
-        if missing:
-            order.append(name)
-
-    for name in wanted:
-        visit(name)
-    return order
-
-
-def windows(graph: Graph, runner: Runner) -> dict[str, cost.Figure]:
-    """Training windows of each source: measured where its tokens exist."""
-    found = {}
-    for source in graph.study.trained_sources:
-        artefact = runner.find(f"tokens of {source} (train)")
-        if artefact is not None:
-            count = max(0, (int(artefact.facts["tokens"]) - 1) // graph.study.context)
-            found[source] = cost.Figure(count, "measured")
-    return found
-
-
 def _dotted(field: str) -> str:
     """`stages[1].tokens` as a study file's marks spell it: `stages.1.tokens`."""
     return field.replace("[", ".").replace("]", "")
-
-
-@contextmanager
-def _stopping() -> Iterator[Callable[[], bool]]:
-    """Ctrl-C asks to stop at the next safe point; a second one stops at once. Only the main thread can listen."""
-    asked = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield asked.is_set
-        return
-
-    def on_interrupt(_signal: int, _frame: object) -> None:
-        if asked.is_set():
-            raise KeyboardInterrupt
-        asked.set()
-        os.write(2, b"\nStopping at the next checkpoint; press Ctrl-C again to stop at once.\n")
-
-    before = signal.signal(signal.SIGINT, on_interrupt)
-    try:
-        yield asked.is_set
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -160,6 +160,8 @@ def test_a_claim_that_cannot_be_tested_keeps_its_place_in_the_family(judge: Make
     real, untested = judge([claim("beats", Margin("relative", 0.0)), ghost], effect=-0.01)
     assert untested.verdict == "undecided"
     assert untested.reason == "no result for transfer reviews"
+    planned = {("transfer", t): ("bits_per_byte",) for t in ("news", "reviews", "speech")}
+    assert judge([ghost], {"planned": planned}, effect=-0.01)[0].reason == "no result for transfer reviews"
     assert real.p_adjusted == pytest.approx(2 * real.p)
 
 
@@ -179,6 +181,67 @@ def test_what_a_comparison_cannot_carry_is_undecided_with_the_reason(
     assert result.verdict == "undecided"
     assert reason in result.reason
     assert result.p is result.bound is None
+
+
+@pytest.mark.parametrize("kind", ["beats", "equals", "not-worse"])
+@pytest.mark.parametrize("level", [0.0, 1.0])
+def test_arms_that_score_the_same_throughout_support_nothing(
+    columns: Make, design: Make, table: Make, kind: str, level: float
+) -> None:
+    arms = {arm: {s: {"lambada": np.full(50, level)} for s in (1, 2, 3)} for arm in ("base", "new")}
+    one = claim(kind, Margin("points", 2), target=Target(None, "lambada", None))
+    given = design(
+        categories={"language": ("lambada",)},
+        metrics={"acc": MetricFacts(True, "share")},
+        claims=(RegisteredClaim(one),),
+        margins={"acc": Margin("points", 2)},
+    )
+    (result,) = analyse(table(columns(arms, metric="acc", category="language")), given).claims
+    assert result.verdict == "undecided"
+    assert result.reason == "nothing varies: both arms score the same on every item in every seed"
+    assert result.p is result.p_adjusted is result.bound is None
+
+
+def test_of_a_tie_neither_direction_is_supported(columns: Make, design: Make, table: Make) -> None:
+    base = np.array([[1, 0, 1, 0], [0, 1, 1, 0], [1, 1, 0, 0]], dtype=float)
+    arms = {
+        arm: {s: {"piqa": rows[s - 1]} for s in (1, 2, 3)} for arm, rows in (("base", base), ("new", base[:, ::-1]))
+    }
+    there = claim("beats", Margin("relative", 0.0), target=Target(None, "piqa", None))
+    back = claim("beats", Margin("relative", 0.0), variant="base", against="new", target=Target(None, "piqa", None))
+    given = design(
+        categories={"reasoning": ("piqa",)},
+        metrics={"acc": MetricFacts(True, "share")},
+        claims=(RegisteredClaim(there), RegisteredClaim(back)),
+    )
+    results = analyse(table(columns(arms, metric="acc", category="reasoning")), given).claims
+    assert [(r.verdict, r.p, r.p_adjusted) for r in results] == [("undecided", 0.5, 1.0)] * 2
+
+
+def test_a_mean_that_lacks_a_planned_task_is_undecided(judge: Make) -> None:
+    planned = {("transfer", t): ("bits_per_byte",) for t in ("news", "reviews", "speech")}
+    given = {"categories": {"transfer": ("news", "reviews", "speech")}, "planned": planned}
+    (result,) = judge([claim("beats", PERCENT)], given, effect=-0.1)
+    assert (result.verdict, result.reason) == ("undecided", "the mean lacks reviews")
+
+
+@pytest.mark.parametrize(
+    ("chance", "level", "reason"),
+    [
+        ({}, -1.0, "base is not above zero"),
+        ({}, 0.0, "base is not above zero"),
+        ({("news", "bits_per_byte"): 3.0, ("speech", "bits_per_byte"): 3.0}, 2.0, "base is not above chance"),
+    ],
+)
+def test_a_percentage_of_what_is_not_above_zero_does_not_exist(
+    study: Make, design: Make, table: Make, chance: dict[Any, float], level: float, reason: str
+) -> None:
+    columns = study(**PRECISE)
+    columns["value"] = [v - 2.0 + level - 0.5 * (level == 0) for v in columns["value"]]
+    given = design(claims=(RegisteredClaim(claim("beats", PERCENT)),), chance=chance)
+    (result,) = analyse(table(columns), given).claims
+    assert (result.verdict, result.margin) == ("undecided", None)
+    assert result.reason == f"{reason}: a percentage of it does not exist"
 
 
 def test_a_pair_may_hold_more_than_one_thing(judge: Make) -> None:

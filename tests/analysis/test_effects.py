@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from statsmodels.stats.multitest import multipletests
 
 from pretrial.analysis import (
@@ -218,10 +220,55 @@ def test_an_unknown_metric_is_refused(study: Make, design: Make, table: Make) ->
         analyse(table(study(metric="acc")), design())
 
 
-def test_a_mean_without_one_of_its_tasks_says_so(study: Make, design: Make, table: Make) -> None:
-    three = design(categories={"transfer": ("news", "reviews", "speech")})
+def test_a_mean_without_one_of_its_tasks_says_so_and_has_no_verdict(study: Make, design: Make, table: Make) -> None:
+    three = design(categories={"transfer": ("news", "reviews", "speech")}, margins={"bits_per_byte": Margin("bits", 9)})
     columns = joined(study(), without(study(tasks=("reviews",), draw=2), variant="new"))
-    assert "mean without reviews" in row(analyse(table(columns), three)).flags
+    result = analyse(table(columns), three)
+    found = row(result)
+    assert "mean without reviews" in found.flags
+    assert found.p < 0.05
+    assert (found.p_adjusted, found.verdict) == (None, "undecided")
+    assert not [flag for flag in found.flags if flag.startswith("not after correction")]
+    assert row(result, "news").verdict == "worse"
+    lost = row(result, "reviews")
+    assert (lost.absolute, lost.n_seeds, lost.verdict) == (None, 0, "undecided")
+    assert "seed 2 of new missing: no result" in lost.flags
+
+
+def test_a_planned_task_that_no_arm_has_is_missed_by_the_mean(study: Make, design: Make, table: Make) -> None:
+    planned = {("transfer", t): ("bits_per_byte",) for t in ("news", "reviews", "speech")}
+    other = {("transfer", "scores"): ("acc",)}  # has not this metric, and is not missed
+    given = design(categories={"transfer": ("news", "reviews", "speech", "scores")}, planned=planned | other)
+    result = analyse(table(study()), given)
+    assert [r.task for r in result.comparisons] == ["mean", "news", "speech"]
+    assert [flag for flag in row(result).flags if flag.startswith("mean")] == ["mean without reviews"]
+    assert row(result).verdict == "undecided"
+    assert category_means(table(study()), given) == []
+
+
+def test_a_category_with_one_of_its_two_tasks_still_has_its_row(study: Make, design: Make, table: Make) -> None:
+    planned = {("transfer", t): ("bits_per_byte",) for t in ("news", "speech")}
+    result = analyse(table(study(tasks=("news",))), design(planned=planned))
+    assert [(r.task, r.verdict) for r in result.comparisons] == [("mean", "undecided"), ("news", "worse")]
+    assert "mean without speech" in row(result).flags
+
+
+def test_arms_without_a_task_in_common_have_a_mean_that_lacks_all(study: Make, design: Make, table: Make) -> None:
+    apart = joined(
+        without(study(tasks=("news",)), variant="new"), without(study(tasks=("speech",), draw=2), variant="base")
+    )
+    result = analyse(table(apart), design())
+    assert [(r.task, r.absolute) for r in result.comparisons] == [("mean", None), ("news", None), ("speech", None)]
+    assert {"mean without news", "mean without speech"} <= set(row(result).flags)
+
+
+def test_a_lost_evaluation_gives_its_reason(study: Make, design: Make, table: Make) -> None:
+    columns = without(study(), variant="new", seed=3, task="news")
+    given = design(lost={("new", 3, 1000, "transfer", "news"): "not a finite number"})
+    result = analyse(table(columns), given)
+    assert "seed 3 of new missing: not a finite number" in row(result, "news").flags
+    assert "seed 3 of new missing: not a finite number" in row(result).flags
+    assert row(result, "speech").n_seeds == 3
 
 
 def test_pairs_that_nobody_vouched_for_are_descriptive(study: Make, design: Make, table: Make) -> None:
@@ -270,6 +317,103 @@ def test_a_relative_gain_does_not_exist_near_chance(choice: Make) -> None:
 
 def test_points_are_hundredths_of_a_share(choice: Make) -> None:
     assert choice(0.7, 0.7, margins={"acc": Margin("points", 2)}).delta == pytest.approx(0.02)
+
+
+def shares(columns: Make, design: Make, table: Make, base: np.ndarray, new: np.ndarray, **more: Any) -> Analysis:
+    """The analysis of right and wrong answers [seeds, items] of two arms on one task, piqa."""
+    arms = {
+        arm: {s: {"piqa": values} for s, values in enumerate(rows, 1)} for arm, rows in (("base", base), ("new", new))
+    }
+    given = {
+        "seeds": tuple(range(1, len(base) + 1)),
+        "categories": {"reasoning": ("piqa",)},
+        "metrics": {"acc": MetricFacts(True, "share")},
+        **more,
+    }
+    return analyse(table(columns(arms, metric="acc", category="reasoning")), design(**given))
+
+
+@pytest.mark.parametrize("level", [0.0, 1.0])
+@pytest.mark.parametrize("margin", [None, Margin("points", 2)])
+def test_arms_that_score_the_same_throughout_are_undecided(
+    columns: Make, design: Make, table: Make, level: float, margin: Margin | None
+) -> None:
+    same = np.full((3, 50), level)
+    found = row(shares(columns, design, table, same, same, margins={"acc": margin} if margin else {}), "piqa")
+    assert (found.absolute, found.base_value, found.n_items, found.n_seeds) == (0.0, level, 50, 3)
+    assert found.p is found.p_adjusted is found.low is found.high is found.se is found.mde is None
+    assert found.verdict == "undecided"
+    assert "nothing varies" in found.flags
+    assert found.method == "no interval (nothing varies)"
+
+
+def test_an_exact_tie_is_undecided(columns: Make, design: Make, table: Make) -> None:
+    base = np.array([[1, 0, 1, 0], [0, 1, 1, 0], [1, 1, 0, 0]], dtype=float)
+    found = row(shares(columns, design, table, base, base[:, ::-1]), "piqa")
+    assert found.absolute == 0.0
+    assert found.low < 0 < found.high
+    assert (found.p, found.p_adjusted, found.verdict) == (1.0, 1.0, "undecided")
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.integers(0, 1), min_size=24, max_size=24), st.lists(st.integers(0, 1), min_size=24, max_size=24))
+def test_right_and_wrong_answers_get_a_verdict_only_when_the_interval_does(
+    columns: Make, design: Make, table: Make, base: list[int], new: list[int]
+) -> None:
+    answers = [np.reshape(np.array(values, dtype=float), (3, 8)) for values in (base, new)]
+    found = row(shares(columns, design, table, *answers), "piqa")
+    mirrored = row(shares(columns, design, table, *reversed(answers)), "piqa")
+    assert mirrored.absolute == pytest.approx(-found.absolute)
+    assert (found.p is None) == (mirrored.p is None) == (base == new)
+    turned = {"better": "worse", "worse": "better", "undecided": "undecided"}
+    assert mirrored.verdict == turned[found.verdict]
+    if found.verdict != "undecided":
+        assert found.low > 0 or found.high < 0
+
+
+def test_a_row_without_variation_does_not_loosen_the_correction_of_others(
+    study: Make, columns: Make, design: Make, table: Make
+) -> None:
+    flat = {arm: {s: {"quiz": np.zeros(20)} for s in (1, 2, 3)} for arm in ("base", "new")}
+    facts = {"bits_per_byte": MetricFacts(False, "bits per byte"), "acc": MetricFacts(True, "share")}
+    both = joined(study(effect=0.011, draw=3), columns(flat, metric="acc", category="reasoning"))
+    with_flat = [r.p_adjusted for r in analyse(table(both), design(metrics=facts)).comparisons]
+    assert with_flat == [
+        *(r.p_adjusted for r in analyse(table(study(effect=0.011, draw=3)), design()).comparisons),
+        None,
+    ]
+
+
+def test_a_mean_names_the_task_in_which_nothing_varies(study: Make, columns: Make, design: Make, table: Make) -> None:
+    flat = {arm: {s: {"reviews": np.full(40, 2.0)} for s in (1, 2, 3)} for arm in ("base", "new")}
+    found = row(analyse(table(joined(study(), columns(flat))), design()))
+    assert "nothing varies in reviews" in found.flags
+    assert "nothing varies" not in found.flags
+    assert found.verdict == "worse"
+
+
+def test_a_metric_without_a_zero_of_its_own_has_no_relative_difference(study: Make, design: Make, table: Make) -> None:
+    facts = {"bits_per_byte": MetricFacts(True, "bits", ratio=False)}
+    found = row(analyse(table(study()), design(metrics=facts, margins={"bits_per_byte": Margin("bits", 0.5)})))
+    assert found.relative is found.relative_low is found.relative_high is None
+    assert found.delta == 0.5
+
+
+@pytest.mark.parametrize(("items", "clusters", "flag"), [(1, ["a"], "one item"), (3, ["a"] * 3, "one cluster")])
+def test_a_task_of_one_item_or_one_document_is_flagged_and_so_is_its_category(
+    study: Make, columns: Make, design: Make, table: Make, items: int, clusters: list[str], flag: str
+) -> None:
+    rng = np.random.default_rng(3)
+    few = {
+        arm: {s: {"reviews": 2 + shift + 0.001 * rng.random(items)} for s in (1, 2, 3)}
+        for arm, shift in (("base", 0.0), ("new", -0.2))
+    }
+    both = joined(study(effect=-0.1), columns(few, clusters={"reviews": clusters}))
+    result = analyse(table(both), design())
+    assert flag in row(result, "reviews").flags
+    assert row(result, "reviews").verdict == "better"
+    assert f"{flag} in reviews" in row(result).flags
+    assert not [f for f in row(result, "news").flags if f.startswith("one ")]
 
 
 def test_exploratory_rows_are_corrected_within_the_ends_of_the_study(study: Make, design: Make, table: Make) -> None:

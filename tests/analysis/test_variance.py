@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from pretrial.analysis.sample import Sample, TaskSums, from_sums
-from pretrial.analysis.variance import components, contributions, guarded_half_width, half_width, tail, uncertainty
+from pretrial.analysis.variance import (
+    components,
+    contributions,
+    guarded_half_width,
+    guarded_tail,
+    half_width,
+    tail,
+    uncertainty,
+)
 
 
 def sums(difference: np.ndarray, base: np.ndarray, weight: np.ndarray, first: int = 0) -> TaskSums:
@@ -206,7 +214,7 @@ matrices = st.integers(0, 10_000).map(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(matrices, st.floats(1e-12, 1e12), st.integers(0, 100))
 def test_symmetries(d: np.ndarray, scale: float, order: int) -> None:
     rng = np.random.default_rng(order)
@@ -223,7 +231,7 @@ def test_symmetries(d: np.ndarray, scale: float, order: int) -> None:
     assert (shuffled.value, shuffled.se, shuffled.df) == pytest.approx((plain.value, plain.se, plain.df))
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(matrices, st.floats(-3, 3))
 def test_the_guarded_p_is_dual_to_its_bound_and_never_below_the_intervals(d: np.ndarray, shift: float) -> None:
     found = one_task(d + shift).contrast(1.0)
@@ -233,6 +241,49 @@ def test_the_guarded_p_is_dual_to_its_bound_and_never_below_the_intervals(d: np.
     if 1e-50 < p < 0.5:
         assert found.guarded_bound(p) == pytest.approx(0, abs=1e-7 * abs(found.value))
         assert found.guarded_bound(p / 2) < 0 < found.guarded_bound(min(2 * p, 0.5))
+
+
+whole_numbers = st.integers(2, 5).flatmap(
+    lambda seeds: st.integers(1, 6).flatmap(
+        lambda items: st.lists(
+            st.lists(st.integers(-2, 2), min_size=items, max_size=items), min_size=seeds, max_size=seeds
+        )
+    )
+)
+"""Differences of accuracies: ties and sums of exactly zero are common."""
+
+
+@settings(max_examples=300, deadline=None)
+@given(whole_numbers)
+def test_tied_and_whole_numbers_keep_the_symmetries(rows: list[list[int]]) -> None:
+    d = np.array(rows, dtype=float)
+    base = np.zeros(d.shape)
+    found, mirrored = (one_task(x, base=base).contrast(1.0) for x in (d, -d))
+    for one, other in ((found.p_positive, mirrored.p_positive), (found.p_guarded, mirrored.p_guarded)):
+        assert 0 <= one <= 1
+        assert one == pytest.approx(1 - other, abs=1e-9)
+    assert min(found.p_guarded, 1 - found.p_guarded) >= min(found.p_positive, 1 - found.p_positive) - 1e-12
+    if found.value == 0:
+        assert found.p_positive == found.p_guarded == 0.5
+    assert found.flat == (not d.any())
+
+
+def test_an_exact_tie_is_the_limit_of_small_differences() -> None:
+    d = np.array([[1.0, -1.0, 0.0], [0.0, 1.0, -1.0], [-1.0, 0.0, 1.0]])
+    tie = one_task(d).contrast(1.0)
+    assert tie.value == 0
+    assert tie.se > 0
+    for shift in (1e-12, -1e-12):
+        assert tie.moved(shift).p_guarded == pytest.approx(tie.p_guarded, abs=1e-6)
+    assert guarded_tail(0.0, tie.parts) == 0.5
+    assert tie.guarded_bound(0.025) < 0
+
+
+def test_without_variation_the_sign_decides_and_zero_says_nothing() -> None:
+    sure = uncertainty(components([np.zeros((3, 4))]))
+    assert [float(tail(value, sure)) for value in (0.1, 0.0, -0.1)] == [0.0, 0.5, 1.0]
+    parts = components([np.zeros((3, 4))])
+    assert [guarded_tail(value, parts) for value in (0.1, 0.0, -0.1)] == [0.0, 0.5, 1.0]
 
 
 def test_the_guarded_p_is_the_t_test_where_one_source_of_noise_is_left() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from pretrial.analysis import MetricFacts, PairFacts, RegisteredClaim, analyse, claim_sentence, sentence
@@ -60,6 +61,64 @@ def test_one_seed_is_told_as_one_seed(study: Make, design: Make, table: Make) ->
     assert any("fewer than three seeds" in text for text in result.does_not_show)
 
 
+def quiz(columns: Make, design: Make, table: Make, base: Any, new: Any) -> tuple[Any, Any]:
+    """Design and analysis of right and wrong answers [3, items] of two arms on lambada."""
+    arms = {arm: {s: {"lambada": rows[s - 1]} for s in (1, 2, 3)} for arm, rows in (("base", base), ("new", new))}
+    given = design(categories={"language": ("lambada",)}, metrics={"acc": MetricFacts(True, "share")})
+    return given, analyse(table(columns(arms, metric="acc", category="language")), given)
+
+
+def test_a_tie_is_told_as_undecided(columns: Make, design: Make, table: Make) -> None:
+    base = np.array([[1, 0, 1, 0], [0, 1, 1, 0], [1, 1, 0, 0]], dtype=float)
+    given, result = quiz(columns, design, table, base, base[:, ::-1])
+    (row,) = result.comparisons
+    assert row.verdict == "undecided"
+    assert sentence(row, given).startswith("new against base on language lambada (acc): undecided, ")
+    assert result.shows == ()
+
+
+def test_where_nothing_varies_nothing_is_said_to_be_known(columns: Make, design: Make, table: Make) -> None:
+    given, result = quiz(columns, design, table, np.zeros((3, 9)), np.zeros((3, 9)))
+    assert sentence(result.comparisons[0], given) == (
+        "new and base score the same on every item of language lambada (acc) in every seed (3 seeds, 9 items): "
+        "where nothing varies, nothing is known of a difference."
+    )
+    assert result.shows == ()
+    assert sentence(result.comparisons[0], given) in result.does_not_show
+
+
+def test_one_item_is_told_and_so_is_a_category_that_rests_on_it(
+    columns: Make, study: Make, design: Make, table: Make
+) -> None:
+    few = {
+        arm: {s: {"reviews": np.array([2 + shift + s / 1000])} for s in (1, 2, 3)}
+        for arm, shift in (("base", 0.0), ("new", -0.2))
+    }
+    both = study(effect=-0.1)
+    for name, values in columns(few).items():
+        both[name] += values
+    result = analyse(table(both), design())
+    (told,) = [text for text in result.shows if "on transfer (bits per byte)" in text]
+    assert "is better than base" in told
+    assert told.endswith("; reviews has one item; exploratory.")
+    assert any(
+        text == "A difference on transfer reviews (bits per byte): there is one item, and another may say otherwise."
+        for text in result.does_not_show
+    )
+    (row,) = [row for row in result.comparisons if row.task == "reviews"]
+    assert sentence(row, design()).endswith("; it has one item, so the interval is over seeds alone.")
+
+
+def test_a_mean_that_lacks_a_task_is_told_without_a_verdict(study: Make, design: Make, table: Make) -> None:
+    planned = {("transfer", t): ("bits_per_byte",) for t in ("news", "reviews", "speech")}
+    given = design(categories={"transfer": ("news", "reviews", "speech")}, planned=planned)
+    result = analyse(table(study(effect=0.1)), given)
+    assert not [text for text in result.shows if "on transfer (" in text]
+    (told,) = [text for text in result.does_not_show if "on transfer (" in text]
+    assert "undecided, " in told
+    assert told.endswith("; the mean lacks reviews, so there is no verdict.")
+
+
 def test_claims_come_first_and_exploratory_rows_are_marked(study: Make, design: Make, table: Make) -> None:
     words = "new equals base on transfer within 1%"
     claim = Claim(words, "equals", "new", "base", Target("transfer", None, None), Margin("relative", 0.01))
@@ -91,8 +150,6 @@ def test_what_is_not_shown_is_said(study: Make, design: Make, table: Make) -> No
 
 
 def test_chance_is_named(columns: Make, design: Make, table: Make) -> None:
-    import numpy as np
-
     rng = np.random.default_rng(2)
     arms = {arm: {s: {"piqa": (rng.random(200) < 0.5) * 1.0} for s in (1, 2, 3)} for arm in ("base", "new")}
     given = design(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -239,9 +240,35 @@ def test_plan_of_a_finished_study_says_that_all_is_there(cli: Cli, finished: Pla
     for text in ("mixed→text", "learning rate", "matched at equal compute", "train 10/10", "(measured)", "epochs"):
         assert text in said.out, text
     assert "\x1b" not in said.out
+    row = said.out.split("epochs per source, after each stage\n")[1].splitlines()[1]
+    assert row.rstrip().endswith("measured")
     assert (
         "text→text" not in cli("plan", finished.study, *places(finished), "--only", "mixed→mixed").out.split("cost")[1]
     )
+
+
+def test_plan_shows_shares_and_epochs_of_every_source_and_stage(cli: Cli, place: Place) -> None:
+    place.edit("mixed: {prose: 50%, code: 50%}", "mixed: {prose: 1/3, code: 2/3}")
+    text = cli("plan", place.study, *places(place)).out
+    assert "  text: prose 100%\n" in text
+    assert "prose 1/3 → 33.75%, code 2/3 → 66.25%" in text
+    lines = text.split("epochs per source, after each stage\n")[1].splitlines()
+    assert lines[0].split() == ["text→text", "mixed→text", "mixed→mixed"]
+    assert lines[1].split()[0] == "prose"
+    assert lines[1].rstrip().endswith("estimated")
+    assert lines[2].split()[:4] == ["code", "–", "→", "–"], "the baseline draws no code"
+    for word in ("(declared;", "FLOPs (estimated)", "GB free (measured)"):
+        assert word in text, word
+
+
+def test_plan_says_what_is_unknown_of_a_source_and_which_claim_cannot_be_tested(cli: Cli, place: Place) -> None:
+    place.edit("code:    {read: {jsonl: code.jsonl}, group: book}",
+               "code:    {read: {jsonl: code.jsonl}, group: book, keep: {book: [code 1]}}")  # fmt: skip
+    place.edit("within 50%, at equal compute", "within 50%, at equal text")
+    text = cli("plan", place.study, *places(place)).out
+    (row,) = [line for line in text.splitlines() if line.strip().startswith("code ")]
+    assert row.split(maxsplit=1)[1] == "unknown until it was read"
+    assert "    cannot be tested: it is at equal text, and the comparison is matched at equal compute only" in text
 
 
 def test_plan_shows_every_default_when_asked(cli: Cli, place: Place) -> None:
@@ -258,12 +285,70 @@ def test_status_counts_what_is_done_and_how_large_it_is(cli: Cli, finished: Plac
     assert said["failed"] == {}
     assert said["store_bytes"]["train"] > 10_000
     assert said["not_in_this_study_bytes"] == 0
+    assert said["store_total_bytes"] > max(said["store_bytes"].values())
     assert said["report"].endswith("index.html")
     assert (said["damaged"], said["verified"]) == ([], False)
     text = cli("status", finished.study, *places(finished), "--verify")
     assert text.code == 0
     assert "training: 10 of 10 steps" in text.out
     assert "every hash is right" in text.out
+    assert "MB in all" in text.out
+
+
+def test_status_while_a_run_deletes_what_it_is_done_with(
+    cli: Cli, finished: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (finished.store / "work/gone").mkdir()
+    (finished.store / "work/gone/resume").write_text("x")
+    whole = Path.lstat
+
+    def vanishing(path: Path) -> os.stat_result:
+        if path.name == "resume":
+            raise FileNotFoundError(path)
+        return whole(path)
+
+    monkeypatch.setattr(Path, "lstat", vanishing)
+    said = cli("status", finished.study, *places(finished), "--json")
+    assert said.code == 0
+    assert json.loads(said.out)["beside_bytes"]["work"] == 0
+
+
+@pytest.mark.parametrize("command", ["plan", "status", "explain"])
+def test_a_store_that_can_only_be_read_is_looked_at(
+    cli: Cli, finished: Place, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    from pretrial.plan import cost, registration
+    from pretrial.store import artefacts
+
+    shutil.rmtree(finished.store / "requests")
+    (finished.store / "fingerprints.json").unlink()
+    before = sorted(path for path in finished.store.rglob("*"))
+
+    def refuse(*arguments: Any, **options: Any) -> Any:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), "store")
+
+    for module in (artefacts, cost, registration):
+        monkeypatch.setattr(module, "write_atomically", refuse)
+    monkeypatch.setattr(artefacts, "locked", refuse)
+    said = cli(command, finished.study, *places(finished))
+    assert (said.code, said.err) == (0, "")
+    assert sorted(path for path in finished.store.rglob("*")) == before
+
+
+def test_a_copied_store_is_hashed_once(cli: Cli, finished: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pretrial.store import artefacts
+
+    copied = finished.folder / "copied"
+    shutil.copytree(finished.store, copied, copy_function=shutil.copyfile)
+    hashed: list[Path] = []
+    whole = artefacts.hash_file
+    monkeypatch.setattr(artefacts, "hash_file", lambda path: hashed.append(path) or whole(path))
+    options = ["--workspace", str(finished.workspace), "--store", str(copied)]
+    cli("plan", finished.study, *options)
+    assert len([path for path in hashed if copied in path.parents]) > 60
+    hashed.clear()
+    cli("plan", finished.study, *options)
+    assert hashed == []
 
 
 def test_status_verify_finds_damage_and_exits_one(cli: Cli, finished: Place) -> None:
@@ -325,6 +410,27 @@ def test_run_ends_with_the_comparison_and_where_the_report_is(cli: Cli, finished
         assert text in said.out, text
     assert said.out.rstrip().endswith(f"Report: {finished.report / 'index.html'}")
     assert "\x1b" not in said.out
+
+
+def test_a_part_of_a_study_that_is_done_is_not_called_all_of_it(cli: Cli, finished: Place) -> None:
+    for options in (["--only", "mixed→mixed"], ["--seeds", "1"]):
+        said = cli("run", finished.study, *places(finished), *options)
+        assert "Nothing to do: what was asked of smoke is done" in said.out
+        assert "finished" not in said.out.split("Nothing to do")[1]
+
+
+def test_an_outcome_without_the_reports_data_is_said(cli: Cli, finished: Place, capsys: Any) -> None:
+    from rich.console import Console
+
+    from pretrial.terminal import print_outcome
+
+    trial = finished.trial()
+    outcome = trial.run(quiet=True)
+    (finished.report / "report.json").write_text("{half")
+    capsys.readouterr()
+    print_outcome(Console(width=120), trial, outcome)
+    assert "The report's data cannot be read; `pretrial report` writes it again." in capsys.readouterr().out
+    assert "<table>" not in trial._repr_html_()
 
 
 def test_a_checkpoint_is_exported_for_transformers(cli: Cli, finished: Place, tmp_path: Path) -> None:

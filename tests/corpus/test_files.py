@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from pretrial.corpus import installed
+from pretrial.corpus import installed, spec
+from pretrial.corpus.documents import normalised_digest
 from pretrial.corpus.languages import CODE, MARKUP, is_generated_text, is_licence, is_prose, language_of
 from pretrial.corpus.readers.docstrings import docstrings, without_docstrings
 from pretrial.errors import RequestError, RunError
@@ -81,12 +82,14 @@ def test_a_tree_gives_code_and_counts_what_it_leaves_out(tmp_path: Path, read: A
     (tree / "two" / "loop").symlink_to(tree, target_is_directory=True)
     os.mkfifo(tree / "two" / "pipe.py")
     corpus = read("files", "tree", group="repository")
-    assert {row["id"]: (row["text"], row["group"].split(":")[0]) for row in corpus.rows} == {
-        "tree/one/a.py": ("x = 1\r\ny = 2\r\n", "repository"),
-        "tree/one/bom.py": ("x = 3\n", "repository"),
-        "tree/two/b.rs": ("fn main() {}\n", "repository"),
-        "tree/top.lua": ("return 1\n", "repository"),
+    alone = f"document:{normalised_digest('return 1').hex()}"
+    assert {row["id"]: (row["text"], row["group"]) for row in corpus.rows} == {
+        "tree/one/a.py": ("x = 1\r\ny = 2\r\n", "repository:one"),
+        "tree/one/bom.py": ("x = 3\n", "repository:one"),
+        "tree/two/b.rs": ("fn main() {}\n", "repository:two"),
+        "tree/top.lua": ("return 1\n", alone),
     }
+    assert corpus.facts["ungrouped"] == 1
     assert corpus.facts["skipped"] == {"binary": 1, "empty": 1, "generated": 2}
     assert [(row["where"], row["reason"]) for row in corpus.quarantine] == [("tree/one/latin.c", "undecodable")]
 
@@ -118,8 +121,90 @@ def test_caps_cut_files_at_a_line_and_groups_at_a_file(tmp_path: Path, read: Any
     corpus = read("files", ("tree/p", "tree/q"), languages=("python",), cap_file=100)
     assert {row["text"] for row in corpus.rows} == {"éé = 1\n" * 11}
     assert corpus.facts["funnel"][-1] == {"step": "cap-file", "documents": 40, "bytes": 40 * 99}
-    capped = read("files", "tree/*", languages=("python",), cap_group=1_000)
-    assert capped.facts["documents"] == 2
+    for location in ("tree", "tree/*", "tree/*/*.py", ("tree/p", "tree/q")):
+        capped = read("files", location, languages=("python",), group="package", cap_group=1_000)
+        assert sorted(row["group"] for row in capped.rows) == ["package:p"] * 2 + ["package:q"] * 2
+
+
+# What a location means: the folders that keep their files together, and whether a file lies beside them.
+PLACES: dict[str, tuple[str | tuple[str, ...], str, bool]] = {
+    "a folder holds them": ("repos", "a b", True),
+    "a folder, spelled in full": ("{tmp}/repos/", "a b", True),
+    "a pattern matches them": ("repos/*", "a b", True),
+    "a pattern that begins with a wildcard": ("*/[ab]", "repos", False),
+    "a pattern inside them": ("repos/*/src/*.py", "a b", False),
+    "a pattern of any depth": ("{tmp}/repos/**/x.py", "a b", True),
+    "each is named": (("repos/a", "{tmp}/repos/b"), "a b", False),
+    "named beside a pattern": (("repos/[a]", "repos/b"), "a b", False),
+    "two folders, each one": (("{tmp}/repos", "{tmp}/other/repos"), "repos", False),
+    "their insides, from two places": (("{tmp}/repos/*", "{tmp}/other/repos/*"), "a b", True),
+    "this folder": (".", "other repos", False),
+    "this folder and another": ((".", "repos/a"), "{here}", False),
+    "the folder above": ("repos/a/..", "a b", True),
+    "the folder above, and another": (("repos/a/..", "other"), "other repos", False),
+    "a pattern in the folder above": ("repos/a/../*", "a b", True),
+    "a file": ("repos/x.py", "", True),
+}
+
+
+@pytest.fixture
+def repositories(tmp_path: Path) -> Path:
+    """repos/a, repos/b and repos/x.py; other/repos/a."""
+    for number, name in enumerate(
+        ("repos/a/src/x.py", "repos/a/y.py", "repos/b/src/x.py", "repos/x.py", "other/repos/a/src/x.py")
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(f"x = {number}\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize(("location", "units", "beside"), PLACES.values(), ids=PLACES)
+def test_files_belong_to_a_folder_of_the_place_that_was_named(
+    repositories: Path, read: Any, location: str | tuple[str, ...], units: str, beside: bool
+) -> None:
+    texts = (location,) if isinstance(location, str) else location
+    places = tuple(text.replace("{tmp}", str(repositories)) for text in texts)
+    place = places[0] if isinstance(location, str) else places
+    rows = read("files", place, languages=("python",), group="repository").rows
+    wanted = {f"repository:{unit}" for unit in units.replace("{here}", repositories.name).split()}
+    if beside:
+        # A file beside the repositories belongs to none of them.
+        wanted.add(f"document:{normalised_digest('x = 3').hex()}")
+    assert {row["group"] for row in rows} == wanted
+
+
+def test_a_module_beside_the_packages_is_a_package(repositories: Path, read: Any) -> None:
+    rows = read("files", "repos", languages=("python",), group="package").rows
+    assert {row["id"]: row["group"] for row in rows} == {
+        "repos/a/src/x.py": "package:a",
+        "repos/a/y.py": "package:a",
+        "repos/b/src/x.py": "package:b",
+        "repos/x.py": "package:x",
+    }
+
+
+def test_names_that_clash_change_no_group(repositories: Path, read: Any) -> None:
+    places = (f"{repositories}/repos/*", f"{repositories}/other/repos/*")
+    rows = read("files", places, languages=("python",), group="repository").rows
+    grouped = {row["id"]: row["group"] for row in rows}
+    assert grouped["0/a/src/x.py"] == grouped["1/a/src/x.py"] == "repository:a"
+
+
+def test_what_files_belong_to_bears_identity(repositories: Path, make_source: Any, hashes: Any) -> None:
+    def corpus(location: str, kind: str = "files") -> dict[str, Any]:
+        source = make_source(kind, location, group="repository")
+        config = spec.source_config(source)
+        settings = spec.source_settings(source, None, repositories)
+        return spec.corpus_config(config, spec.input_fingerprint(config, settings, hashes))
+
+    assert corpus("repos") == corpus("repos/*")
+    assert corpus("repos/../repos")["files"] != corpus(".")["files"]
+    assert corpus("repos")["read"]["tree"] == spec.TREE
+    (repositories / "x.jsonl").write_text('{"text": "a"}\n')
+    records = corpus("x.jsonl", "jsonl")
+    assert "tree" not in records["read"]
+    assert [len(file) for file in records["files"]] == [2]
+    assert "tree" not in spec.source_config(make_source("files", "stdlib"))["read"]
 
 
 def test_one_long_line_is_cut_at_a_character(tmp_path: Path, read: Any) -> None:

@@ -5,7 +5,6 @@ Rows are hashed, not files, so that another version of Arrow changes nothing.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -14,12 +13,14 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+import golden
 from pretrial.corpus import installed, spec
 from pretrial.corpus.installed import InstalledFile
 
 GOLDEN = {
     ("snapshot", 1): "9f5546f4687b09d6",
-    ("corpus", 1): "ca7c5dd5b7e3f264",
+    ("corpus", 1): "f46a2ae093ca7496",
+    ("tree", 2): "2e2eb819c57df6c5",
     ("select", 1): "15912a16d9895320",
 }
 
@@ -40,9 +41,8 @@ def add(a, b):
 '''
 
 
-def digest(*values: Any) -> str:
-    text = json.dumps(values, sort_keys=True, default=lambda value: value.hex())
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+def unchanged(kind: str, version: int, *found: Any) -> None:
+    golden.unchanged(kind, version, golden.digest(*found), GOLDEN, "pretrial.corpus.spec")
 
 
 def test_a_snapshot_of_the_same_files_is_the_same(tmp_path: Path, step: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,27 +58,43 @@ def test_a_snapshot_of_the_same_files_is_the_same(tmp_path: Path, step: Any, mon
     rows = pq.ParquetFile(made.file("files.parquet")).read().to_pylist()
     assert len(rows) == 5
     assert made.facts["skipped"]["cap-group"] >= 6
-    assert digest(rows, made.facts) == GOLDEN["snapshot", spec.SEMANTICS["snapshot"]]
+    unchanged("snapshot", spec.SEMANTICS["snapshot"], rows, made.facts)
 
 
-def test_a_corpus_of_the_same_files_is_the_same(tmp_path: Path, read: Any) -> None:
+def test_a_corpus_of_the_same_records_is_the_same(tmp_path: Path, read: Any) -> None:
     assert spec.SEMANTICS["corpus-shard"] == 1, "the parts of a corpus are hashed with it here"
+    (tmp_path / "x.jsonl").write_text(
+        '{"id": "a", "text": "one  two", "book": "b", "n": [1, null]}\n{"id": 1}\n'
+        '{"id": "a", "text": "See:\\n\\n>>> add(1, 2)\\n3\\n\\nDone, é.", "book": 7, "lang": "en"}\n'
+        '{"text": "no id, no book", "lang": "en"}\n\nbroken\n'
+    )
+    made = [
+        read("jsonl", "x.jsonl", group="book"),
+        read("jsonl", "x.jsonl", filter=("no-code",), keep={"lang": ("en",)}, cap_file=9, license="MIT"),
+    ]
+    assert [row["group"] for row in made[0].rows][:2] == ["book:b", "book:7"]
+    assert made[1].texts == ["See:\n\n", "no id, no"]
+    unchanged("corpus", spec.SEMANTICS["corpus"], *([one.rows, one.quarantine, one.facts] for one in made))
+
+
+def test_a_corpus_of_the_same_tree_is_the_same(tmp_path: Path, read: Any) -> None:
     (tmp_path / "tree" / "p").mkdir(parents=True)
     (tmp_path / "tree" / "p" / "add.py").write_text(MODULE)
     (tmp_path / "tree" / "p" / "README.md").write_text("# Adder\n\n```sh\nadd 1 2\n```\n\nSlow.\n")
-    (tmp_path / "x.jsonl").write_text('{"id": "a", "text": "one  two", "book": "b", "n": [1, null]}\n{"id": 1}\n')
+    (tmp_path / "tree" / "top.py").write_text('"""Alone."""\nx = 1\n')
     made = [
         read("docstrings", "tree", filter=("no-code",), group="package"),
         read("files", "tree", languages=("python",), drop_docstrings=True, cap_file=30, license="MIT"),
-        read("jsonl", "x.jsonl", group="book"),
+        read("files", "tree", languages=("python",), group="repository", cap_group=150),
     ]
     assert made[0].texts == [
         "# Adder\n\nSlow.",
         "Adds numbers, slowly.\n\nExample:\n\nAdd `a` to `b`.",
+        "Alone.",
     ]
-    assert made[1].texts == ["\n\ndef add(a, b):\n"]
-    found = digest(*([corpus.rows, corpus.quarantine, corpus.facts] for corpus in made))
-    assert found == GOLDEN["corpus", spec.SEMANTICS["corpus"]]
+    assert made[1].texts == ["\n\ndef add(a, b):\n", "x = 1\n"]
+    found = [[corpus.rows, corpus.quarantine, corpus.facts] for corpus in made]
+    unchanged("tree", spec.TREE, *found)
 
 
 def test_a_selection_from_the_same_corpora_is_the_same(tmp_path: Path, read: Any, step: Any) -> None:
@@ -93,4 +109,8 @@ def test_a_selection_from_the_same_corpora_is_the_same(tmp_path: Path, read: Any
     made = step("pretrial.corpus.select:select_documents", tmp_path / "out", config=config, inputs=inputs)
     masks = [np.load(made.file(f"{index}.npy")).tolist() for index in range(3)]
     facts = {key: value for key, value in made.facts.items() if key != "contents"}
-    assert digest(masks, facts) == GOLDEN["select", spec.SEMANTICS["select"]]
+    unchanged("select", spec.SEMANTICS["select"], masks, facts)
+
+
+def test_every_kind_has_a_golden() -> None:
+    assert {kind for kind, _ in GOLDEN} == {"tree", *spec.SEMANTICS} - {"corpus-shard"}

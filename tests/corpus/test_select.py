@@ -198,3 +198,7 @@ def test_sources_that_cannot_be_used_are_refused_with_a_way_out(tmp_path: Path, 
     assert "group: document" in fail({"a"}, a=books, z=[{"text": f"about {i}", "book": f"p{i}"} for i in range(30)])
     assert "too large a part" in fail({"a"}, a=records("p", 3))
     assert "nothing of the source b is left" in fail({"a", "b"}, a=books, b=books)
+    news = records("n", 3)
+    said = fail({"a"}, a=books, news=news, again=news)
+    assert "nothing of the source again is left to evaluate on" in said
+    assert "Leave one of them out" in said

@@ -228,13 +228,13 @@ from pretrial.execute.progress import Quiet
 from pretrial.execute.runner import Runner
 from pretrial.plan.steps import Step
 from pretrial.store.artefacts import Store
-from pretrial.trials import _stopping
+from pretrial.running import stopping
 
 def run():
     store = Store(Path(sys.argv[1]))
     store.prepare()
     step = Step("fan", "demo", 1, "fake_steps:fan", {"parts": ["slow60"]}, {"log": sys.argv[1] + "/log"})
-    with _stopping() as stop:
+    with stopping() as stop:
         Runner(store, [step], Quiet(), workers=1, stop=stop).run(["fan"])
 
 if __name__ == "__main__":

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -15,7 +17,7 @@ import pytest
 
 import smoke
 from pretrial.errors import DivergedError, Interrupted, RequestError, RunError
-from pretrial.execute.runner import FailedInputError, Runner
+from pretrial.execute.runner import Clock, FailedInputError, Runner, Took
 from pretrial.execute.worker import make_pool
 from pretrial.plan.steps import Step
 from pretrial.store.artefacts import Store
@@ -271,6 +273,55 @@ def test_one_that_needs_what_another_makes_waits_and_says_so(bench: Bench) -> No
     assert bench.ran() == ["a"]
 
 
+# -- what it took ------------------------------------------------------------------------------------------------------
+
+
+def test_what_a_step_took_counts_its_stopped_attempts(bench: Bench) -> None:
+    def step(**settings: Any) -> Step:
+        return bench.step("a", "long", {"steps": 5}, settings={"each": 0.1, **settings})
+
+    with pytest.raises(Interrupted):
+        bench.runner(step(stop=3)).run(["a"])
+    (work,) = (bench.store.root / "work").iterdir()
+    assert float((work / "seconds").read_text()) >= 0.3
+    took: list[Took] = []
+    runner = bench.runner(step(), on_made=lambda step, what: took.append(what))
+    artefact = runner.ensure("a")
+    (what,) = took
+    assert 0.2 <= what.seconds < 0.5 <= what.total < what.seconds + 0.6
+    assert what.units == 2, "of this attempt"
+    assert artefact.manifest["cost"]["seconds"] == what.total
+    assert runner.made["a"] == what.seconds
+    assert not list((bench.store.root / "work").iterdir())
+
+
+def test_what_a_killed_attempt_took_is_kept_on_the_way(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SIGKILL leaves nobody to write it down, so that is done while the step reports its progress."""
+    from pretrial.execute import runner as module
+
+    monkeypatch.setattr(module, "_KEEP_SECONDS", 0.0)
+    kept: list[float] = []
+
+    class Looking(Watcher):
+        def progress(self, step: Step, done: float, total: float, facts: Mapping[str, float | str]) -> None:
+            (work,) = (bench.store.root / "work").iterdir()
+            kept.append(float((work / "seconds").read_text()))
+
+    step = bench.step("a", "long", {"steps": 3}, settings={"each": 0.05})
+    Runner(Store(bench.store.root), [step], Looking(), workers=1).run(["a"])
+    assert len(kept) == 3
+    assert kept == sorted(kept)
+    assert kept[0] >= 0.05
+
+
+def test_a_broken_note_of_seconds_is_none(tmp_path: Path) -> None:
+    (tmp_path / "seconds").write_text("half")
+    assert Clock(tmp_path).total < 1
+    (tmp_path / "seconds").write_text("100.5")
+    assert Clock(tmp_path).total >= 100.5
+    Clock(tmp_path / "none").keep()
+
+
 # -- what can change outside ---------------------------------------------------------------------------------------
 
 
@@ -306,6 +357,82 @@ def test_reading_again_leaves_other_studies_what_they_read(bench: Bench) -> None
     assert run("second", "new", refresh=True) == (["read", "b"], "b+new")
     assert run("first", "new") == ([], "b+old"), "the first study keeps what it read"
     assert run("third", "newer") == ([], "b+new"), "a new study takes what was read last"
+
+
+def outside(bench: Bench, text: str, *, holder: str = "study", refresh: bool = False) -> Runner:
+    """a → b, where a reads the outer world; its version says nothing of what it finds there."""
+    a = bench.step("outside", "read", config={}, changeable=True, settings={"state": "1.0", "text": text})
+    runner = bench.runner(a, bench.step("b", inputs={"in": "outside"}), holder=holder)
+    if refresh:
+        runner.forget("outside")
+    runner.keep()
+    return runner
+
+
+def test_what_changed_outside_under_the_same_version_is_read_when_asked(bench: Bench) -> None:
+    outside(bench, "old").run(["b"])
+    before = outside(bench, "new").request("b")
+    bench.ran()
+    # As a whole run asks: everything that is missing, upstream first.
+    runner = outside(bench, "new", refresh=True)
+    assert runner.find("b") is None
+    runner.run(["outside", "b", "b"])
+    assert bench.ran() == ["read", "b"]
+    assert runner.ensure("b").file("value").read_text() == "b+new"
+    again = outside(bench, "newer")
+    assert again.request("b") != before, "what was read is part of every request after it"
+    again.run(["b"])
+    assert bench.ran() == []
+    assert again.ensure("b").file("value").read_text() == "b+new"
+
+
+def test_what_others_keep_is_not_replaced_under_them(bench: Bench) -> None:
+    outside(bench, "old", holder="first").run(["b"])
+    kept = outside(bench, "old", holder="first").ensure("outside")
+    outside(bench, "new", holder="second", refresh=True).run(["b"])
+    bench.ran()
+    assert kept.file("value").read_text() == "old"
+    first = outside(bench, "new", holder="first")
+    first.run(["b"])
+    assert bench.ran() == []
+    assert first.ensure("b").file("value").read_text() == "b+old"
+    assert not list((bench.store.root / "quarantine").iterdir())
+
+
+def test_a_refresh_that_finds_the_same_keeps_what_is_there(bench: Bench) -> None:
+    outside(bench, "old").run(["b"])
+    bench.ran()
+    kept = outside(bench, "old").ensure("outside")
+    runner = outside(bench, "old", refresh=True)
+    runner.run(["b"])
+    assert bench.ran() == ["read"]
+    assert runner.ensure("outside") == kept
+    for folder in ("quarantine", "tmp", "work"):
+        assert not list((bench.store.root / folder).iterdir()), folder
+
+
+def test_what_was_made_of_a_reading_outlives_it(bench: Bench) -> None:
+    outside(bench, "old").run(["b"])
+    bench.ran()
+    shutil.rmtree(outside(bench, "old").ensure("outside").path)
+    runner = outside(bench, "new")
+    runner.run(["b"])
+    assert bench.ran() == []
+    assert runner.ensure("b").file("value").read_text() == "b+old"
+
+
+def test_a_reading_that_was_lost_and_comes_out_otherwise_is_said(bench: Bench) -> None:
+    outside(bench, "old").run(["b"])
+    bench.ran()
+    outside(bench, "old").ensure("outside").file("value").unlink()
+    outside(bench, "old").run(["outside", "b"])
+    assert bench.ran() == ["read"]
+    assert not [w for w in bench.watcher.told("warning") if "has changed since" in w]
+    outside(bench, "old").ensure("outside").file("value").unlink()
+    outside(bench, "new").run(["outside", "b"])
+    assert bench.ran() == ["read", "b"]
+    (warning,) = [w for w in bench.watcher.told("warning") if "has changed since" in w]
+    assert warning.startswith("outside: what was read before is lost")
 
 
 def test_only_the_parts_that_are_read_identify_an_input(bench: Bench) -> None:
@@ -487,3 +614,76 @@ def test_what_goes_on_from_an_accepted_checkpoint_is_kept_apart(bench: Bench) ->
     assert bench.ran() == ["train1B", "eval1B", "train2B", "eval2B"]
     assert not pure.used_accepted
     assert "accepted" not in pure.ensure("train 2").manifest["payload"]
+
+
+def test_a_divergence_on_an_accepted_checkpoint_is_none_of_the_record_alone(bench: Bench) -> None:
+    def steps(record: str) -> list[Step]:
+        made = under(bench, record, cut=True)
+        config = {"value": f"train2{record}", "record": record}
+        last = bench.step(
+            "train 2", "diverge", config, {"data": "data", "parent": "train 1"}, unkeyed=frozenset({"parent"})
+        )
+        return [*made, last, bench.step("eval 2", config={"value": "eval2"}, inputs={"checkpoint": "train 2"})]
+
+    bench.runner(*under(bench, "A", cut=True)).run(["eval 1"])
+
+    def accepting() -> Runner:
+        return bench.runner(*steps("B"), accepted=bench.runner(*steps("A")))
+
+    accepting().run(["eval 2"])
+    assert bench.ran() == ["data", "train1A", "eval1A", "diverge"]
+    assert isinstance(accepting().failure("train 2"), DivergedError), "it would diverge again from there"
+    assert isinstance(accepting().failure("eval 2"), FailedInputError)
+    accepting().run(["eval 2"])
+    assert bench.ran() == []
+    pure = bench.runner(*steps("B"))
+    assert pure.failure("train 2") is None, "from this record's own checkpoint nobody has tried"
+    bench.cured.touch()
+    pure.run(["eval 2"])
+    assert bench.ran() == ["train1B", "diverge", "eval2"]
+
+
+def test_records_that_are_accepted_in_turn_stand_in_in_turn(bench: Bench) -> None:
+    bench.runner(*under(bench, "A", cut=True)).run(["eval 1"])
+    bench.runner(*under(bench, "B", cut=False)).run(["eval 1", "eval 2"])
+    bench.ran()
+    first = bench.runner(*under(bench, "A", cut=False))
+    second = bench.runner(*under(bench, "B", cut=False), accepted=first)
+    runner = bench.runner(*under(bench, "C", cut=False), accepted=second)
+    runner.run(["eval 1", "eval 2"])
+    assert bench.ran() == []
+    assert all(runner.foreign(name) for name in ("eval 1", "eval 2"))
+    assert not runner.foreign("data")
+    assert runner.ensure("eval 1").file("value").read_text().startswith("eval1B"), "the nearer one comes first"
+
+
+# -- many steps --------------------------------------------------------------------------------------------------------
+
+
+def test_asking_what_failed_is_no_dearer_than_there_are_steps(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of 40 layers has two steps that both rest on both of the layer above: 2⁴⁰ ways through it."""
+    steps = [bench.step("0a", "diverge"), bench.step("0b")]
+    for layer in range(1, 40):
+        inputs = {"a": f"{layer - 1}a", "b": f"{layer - 1}b"}
+        steps += [bench.step(f"{layer}a", inputs=inputs), bench.step(f"{layer}b", inputs=inputs)]
+    runner = bench.runner(*steps)
+    assert runner.failure("39a") is None
+    runner.run(["0a"])
+    again = bench.runner(*steps)
+    started = time.monotonic()
+    assert isinstance(again.failure("39a"), FailedInputError)
+    assert isinstance(again.failure("39b"), FailedInputError)
+    assert time.monotonic() - started < 10
+
+
+def test_a_store_that_can_only_be_read_can_be_asked(bench: Bench, chain: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.runner(*chain()).run(["c"])
+    shutil.rmtree(bench.store.root / "requests")
+
+    def refuse(*arguments: Any) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr("pretrial.store.artefacts.write_atomically", refuse)
+    runner = bench.runner(*chain())
+    assert runner.find("c") is not None
+    assert runner.failure("c") is None

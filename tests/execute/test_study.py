@@ -10,16 +10,19 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
 import smoke
-from pretrial.errors import RequestError, RunError
+from pretrial.errors import Interrupted, RequestError, RunError
 from pretrial.execute.progress import Quiet
 from pretrial.execute.runner import Runner
+from pretrial.plan.steps import Step
 from pretrial.store.artefacts import Store
 from pretrial.store.locks import locked
 from smoke import Place
@@ -70,13 +73,17 @@ def test_every_arm_and_seed_is_in_the_results(finished_once: Place) -> None:
         for variant in variants
         for seed in ("1", "2")
         for stage, tokens in (("1", "2560"), ("2", "5120"))
-        for category, task in (("held-out", "prose"), ("held-out", "code"), ("transfer", "letters"))
-    }
+        for category, task in (
+            ("held-out", "prose"), ("held-out", "code"), ("held-out", "mean"), ("transfer", "letters")
+        )
+    }  # fmt: skip
     found = [(r["variant"], r["seed"], r["stage"], r["tokens"], r["category"], r["task"]) for r in rows]
     assert len(found) == len(set(found))
     assert set(found) == expected
     items = pq.read_table(finished_once.report / "items.parquet").to_pandas()
     for row in rows:
+        if row["task"] == "mean":
+            continue
         chosen = items[
             (items.variant == row["variant"]) & (items.seed == int(row["seed"])) & (items.stage == row["stage"])
             & (items.task == row["task"]) & (items.metric == row["metric"])
@@ -113,6 +120,7 @@ def test_a_workspace_keeps_plan_run_and_log(finished_once: Place) -> None:
     assert set(json.loads((finished_once.workspace / "plan.json").read_text())) == {"study", "steps"}
     run = json.loads((finished_once.workspace / "run.json").read_text())
     assert run["record"]["threads"] >= 1
+    assert (run["records"], run["accepted"]) == ([run["record"]], [])
     assert run["failures"] == {}
     events = [json.loads(line) for line in (finished_once.workspace / "log.jsonl").read_text().splitlines()]
     names = [event["step"] for event in events if event["event"] == "finished"]
@@ -182,6 +190,37 @@ def test_a_lost_report_is_written_again_the_same(finished: Place) -> None:
     assert (outcome.new, made) == (True, set())
     assert finished.tables() == tables
     assert not rerun(finished)[0].new
+
+
+@pytest.mark.parametrize("name", ["report.json", "items.parquet"])
+def test_a_report_that_lacks_a_part_is_no_report(finished: Place, name: str) -> None:
+    tables = finished.tables()
+    (finished.report / name).unlink()
+    outcome, made = rerun(finished)
+    assert (outcome.new, made) == (True, set())
+    assert finished.tables() == tables
+
+
+def test_what_is_measured_is_kept_step_by_step(finished: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that is stopped has learned how fast it is."""
+    from pretrial.train import loop
+
+    whole: Callable[[Any], Any] = loop.train_step
+    finished.forget("train", "bits-per-byte", "ledger", "anchors")
+    (finished.store / "speeds.json").unlink()
+    calls: list[Any] = []
+
+    def second_stops(ctx: Any) -> Any:
+        calls.append(ctx)
+        if len(calls) == 2:
+            raise Interrupted("stopped on request")
+        return whole(ctx)
+
+    monkeypatch.setattr(loop, "train_step", second_stops)
+    with pytest.raises(Interrupted):
+        rerun(finished)
+    known = json.loads((finished.store / "speeds.json").read_text())
+    assert [name for name in known if name.startswith("train ")]
 
 
 def test_one_worker_and_two_make_the_same_bytes(place: Place, finished_once: Place) -> None:
@@ -308,6 +347,48 @@ def test_a_late_claim_and_a_late_seed_are_shown_as_such(finished: Place) -> None
     assert report["banners"]
 
 
+def test_a_changed_recipe_and_a_changed_margin_after_a_look_make_claims_late(finished: Place) -> None:
+    finished.edit("lr: 0.01", "lr: 0.02")
+    finished.edit("bits-per-byte: 5%", "bits-per-byte: 9%")
+    rerun(finished)
+    report = json.loads((finished.report / "report.json").read_text())
+    (claim,) = report["claims"]
+    assert not claim["registered"]
+    assert claim["registration"] == "margins changed and the recipe changed after results were seen"
+    assert [row["event"] for row in report["registration"]] == ["registered", "margins changed", "recipe changed"]
+    assert "training.optimizer.adamw.lr: 0.01 → 0.02" in report["registration"][-1]["detail"]
+    finished.edit("lr: 0.02", "lr: 0.01")
+    finished.edit("bits-per-byte: 9%", "bits-per-byte: 5%")
+    rerun(finished)
+    (claim,) = json.loads((finished.report / "report.json").read_text())["claims"]
+    assert claim["registered"], "what was said before the look is judged"
+
+
+def test_a_look_counts_also_when_the_workspace_has_gone_since(finished: Place) -> None:
+    """The old recipe's results are nowhere under the new one; that they were seen is written down."""
+    shutil.rmtree(finished.workspace)
+    finished.edit("lr: 0.01", "lr: 0.02")
+    rerun(finished)
+    (claim,) = json.loads((finished.report / "report.json").read_text())["claims"]
+    assert claim["registration"] == "the recipe changed after results were seen"
+
+
+def test_a_file_that_changed_after_a_look_makes_claims_late(finished: Place) -> None:
+    with (finished.folder / "code.jsonl").open("a") as file:
+        file.write(json.dumps({"id": "more", "text": "def more(): return 1", "book": "code 1"}) + "\n")
+    rerun(finished)
+    report = json.loads((finished.report / "report.json").read_text())
+    assert [claim["registered"] for claim in report["claims"]] == [False]
+    assert report["registration"][-1]["detail"] == "the files of code changed"
+
+
+def test_a_report_of_an_edited_study_judges_what_it_says_now(finished: Place) -> None:
+    finished.edit("bits-per-byte: 5%", "bits-per-byte: 9%")
+    finished.trial().report()
+    (claim,) = json.loads((finished.report / "report.json").read_text())["claims"]
+    assert claim["registration"] == "margins changed after results were seen"
+
+
 def test_a_claim_is_late_also_when_the_store_has_gone_since_the_look(finished: Place) -> None:
     shutil.rmtree(finished.store)
     finished.edit("claims:\n", "claims:\n  - mixed→mixed beats text→text on held-out code\n")
@@ -327,7 +408,9 @@ def test_another_unseen_domain_retrains_nothing(finished: Place) -> None:
     assert "train" not in made
     assert set(finished.contents(["train"]).values()) == {v for k, v in trained.items() if k.startswith("train/")}
     assert len(set(finished.contents(["tokenizer"]).values())) == 1, "made again, and the same"
-    assert {row["task"] for row in table(finished, "results.csv")} == {"prose", "code", "letters", "notes"}
+    assert {row["task"] for row in table(finished, "results.csv")} == {
+        "prose", "code", "letters", "notes", "mean"
+    }  # fmt: skip
 
 
 @pytest.mark.slow
@@ -354,6 +437,48 @@ def test_a_changed_installation_is_reported_and_read_again_only_when_asked(
     assert made == {"snapshot", "corpus", "corpus-shard"}, "read again, found the same, and nothing after it runs"
     assert contents.items() <= finished.contents().items()
     assert not rerun(finished)[0].new
+
+
+@pytest.mark.slow
+def test_what_changed_without_a_new_version_is_read_when_asked(
+    finished: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pretrial.corpus import snapshot
+
+    finished.edit("letters: {read: {jsonl: letters.jsonl}, group: book}", "letters: {read: {metadata: installed}}")
+    rerun(finished)
+    whole = snapshot._descriptions
+
+    def edited() -> Any:
+        first, *others = whole()
+        path = tmp_path / "METADATA"
+        path.write_bytes(first.path.read_bytes() + b"\nSomething else stands here since this morning.\n" * 20)
+        return [replace(first, path=path), *others]
+
+    monkeypatch.setattr(snapshot, "_descriptions", edited)
+    before = finished.contents()
+    assert not rerun(finished)[0].new
+    _, made = rerun(finished, refresh=True)
+    assert {"snapshot", "corpus", "corpus-shard", "select", "tokens", "bits-per-byte"} <= made
+    assert before.items() <= finished.contents().items(), "what others keep stays"
+    assert not list((finished.store / "quarantine").iterdir())
+    assert not rerun(finished)[0].new
+    assert rerun(finished, refresh=True)[1] == set(), "the same again is kept"
+    assert not list((finished.store / "quarantine").iterdir())
+
+
+def test_a_changed_installation_is_said_once(finished: Place) -> None:
+    from pretrial.running import warn_of_changes
+
+    graph = finished.trial().graph(None)
+    step = Step("s", "snapshot", 1, "", {}, {"state": {"python": "3.11"}}, changeable=True)
+    steps = {f"s{i}": replace(step, name=f"s{i}", settings={"state": {"python": "3.12"}}) for i in range(4)}
+    watching = Quiet()
+    kept = SimpleNamespace(manifest={"payload": {"state": {"python": "3.11"}}})
+    looking: Any = SimpleNamespace(find=lambda name: kept)
+    warn_of_changes(replace(graph, steps=steps), looking, watching)
+    assert len(watching.warnings) == 1
+    assert "what is installed has changed since it was read (python);" in watching.warnings[0]
 
 
 # -- parts -------------------------------------------------------------------------------------------------------------
@@ -550,6 +675,133 @@ def test_another_record_is_a_miss_unless_accepted_and_then_flagged(
     _, made = rerun(finished)
     assert made == {"train", "bits-per-byte", "ledger"}
     assert not any("record accepted" in row["flags"] for row in table(finished, "comparisons.csv"))
+
+
+@pytest.fixture
+def another_record(monkeypatch: pytest.MonkeyPatch) -> Callable[[Place], None]:
+    """Make this machine another one."""
+    from pretrial.train import record
+
+    def another(place: Place) -> None:
+        answer = json.loads((place.store / "compiled/trial.json").read_text())["trial"]
+        monkeypatch.setattr(record, "_try", lambda: answer)
+        monkeypatch.setattr(record, "processors", lambda: 1 if record.os.cpu_count() != 1 else 2)
+
+    return another
+
+
+def test_an_accepted_record_is_looked_at_too(finished: Place, another_record: Callable[[Place], None]) -> None:
+    another_record(finished)
+    rerun(finished, accept_record=True)
+    said = finished.trial().plan()
+    assert said["steps"]["train"] == {"all": 10, "cached": 10}
+    assert len(said["accepted"]) >= 10 + 30
+    assert any("which the last run accepted; a run without --accept-record makes them again" in w
+               for w in said["warnings"])  # fmt: skip
+    assert finished.trial().status()["steps"]["training"] == {"done": 10, "all": 10}
+    assert finished.trial().status()["accepted"] == said["accepted"]
+    assert finished.trial().status()["not_in_this_study_bytes"] == 0
+    assert finished.trial().checkpoint("mixed→text").is_dir()
+
+
+def test_a_run_that_was_interrupted_has_a_record_to_accept(
+    place: Place, another_record: Callable[[Place], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pretrial.evaluate import bits_per_byte
+    from pretrial.train import loop
+
+    def stop(ctx: Any) -> Any:
+        raise Interrupted("stopped on request")
+
+    trained: list[Any] = []
+    whole: Callable[[Any], Any] = loop.train_step
+    monkeypatch.setattr(loop, "train_step", lambda ctx: trained.append(ctx) or whole(ctx))
+    with monkeypatch.context() as patch:
+        patch.setattr(bits_per_byte, "evaluate_bits_per_byte", stop)
+        with pytest.raises(Interrupted):
+            rerun(place)
+    assert len(trained) == 1
+    said = place.trial().explain()
+    assert not said["first_run"]
+    assert said["study"] == said["record"] == []
+    assert all(not step["differs"] for step in said["steps"]), "they are not there, and nothing else is said of them"
+    another_record(place)
+    assert finished_record(place) not in (None, place.trial().record(choose=True))
+    outcome, _ = rerun(place, accept_record=True)
+    assert outcome.complete
+    assert len(trained) == 10, "the checkpoint of the first run stands in for one of ten"
+    assert any("record accepted" in row["flags"] for row in table(place, "comparisons.csv"))
+
+
+def finished_record(place: Place) -> Any:
+    return json.loads((place.workspace / "run.json").read_text())["record"]
+
+
+def test_accepting_where_there_is_nothing_to_accept_is_said_before_anything_is_spent(place: Place) -> None:
+    with pytest.raises(RequestError, match="no other execution record is known to the workspace"):
+        rerun(place, accept_record=True)
+    assert place.contents() == {}
+
+
+def test_accepting_ones_own_record_is_no_acceptance(finished: Place) -> None:
+    with pytest.raises(RequestError, match="no other execution record is known"):
+        rerun(finished, accept_record=True)
+
+
+def test_a_run_file_of_an_earlier_version_is_read(finished: Place) -> None:
+    path = finished.workspace / "run.json"
+    run = json.loads(path.read_text())
+    mine = run.pop("record")
+    other = {**mine, "threads": 99}
+    del run["records"]
+    path.write_text(json.dumps({**run, "record": mine, "accepted": other}))
+    workspace = finished.trial().workspace
+    assert workspace.records() == [mine, other]
+    assert workspace.accepted(mine) == [other]
+    path.write_text(json.dumps({**run, "record": mine, "accepted": None}))
+    assert workspace.accepted(mine) == []
+
+
+# -- before it is trained ----------------------------------------------------------------------------------------------
+
+
+def test_too_little_disk_is_said_before_the_machine_is_tried_out(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pretrial import trials
+    from pretrial.plan import cost
+
+    (place.store / "compiled/trial.json").unlink()
+    monkeypatch.setattr(cost, "disk_free", lambda path: 1000)
+    monkeypatch.setattr(trials, "make_record", lambda *arguments: pytest.fail("the machine was tried out"))
+    with pytest.raises(RequestError, match=r"the study needs about 0\.0 GB of disk and 0\.0 GB are free at .*/store"):
+        rerun(place)
+    said = place.trial().plan()
+    assert any(line.startswith("the study needs about") for line in said["warnings"])
+    assert said["cost"]["disk_bytes_free"] == {"value": 1000, "basis": "measured"}
+
+
+def test_a_finished_study_needs_no_disk(finished: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pretrial.plan import cost
+
+    monkeypatch.setattr(cost, "disk_free", lambda path: 0)
+    assert not rerun(finished)[0].new
+    assert not any("of disk" in line for line in finished.trial().plan()["warnings"])
+
+
+def test_many_passes_are_warned_of_before_the_first_training_step(place: Place) -> None:
+    place.edit("{tokens: 2560, mixture: mixed}, {tokens: 2560, mixture: mixed}]",
+               "{tokens: 2560, mixture: mixed}, {tokens: 96K, mixture: mixed}]")  # fmt: skip
+    place.edit("seeds: 2", "seeds: 1")
+    smoke.write_corpora(place.folder, documents=60)
+    said = place.trial().plan()
+    assert any("mixed→mixed passes about" in line for line in said["warnings"])
+    rerun(place)
+    events = [json.loads(line) for line in (place.workspace / "log.jsonl").read_text().splitlines()]
+    order = [event.get("message") or event.get("step") for event in events]
+    warned = next(i for i, line in enumerate(order) if "times over prose; above 4 a repeat is worth less" in line)
+    first = next(i for i, event in enumerate(events) if event.get("step", "").startswith("training"))
+    assert warned < first
+    assert "about" not in order[warned], "measured by then"
+    assert any("cannot be tested: one seed cannot tell chance from cause" in line for line in order[:first])
 
 
 def test_the_same_study_is_built_in_python(finished: Place) -> None:

@@ -7,7 +7,14 @@ import torch
 import torch.nn.functional as F
 
 from pretrial.model import decoder as rooms
-from pretrial.model.decoder import Decoder, attention_mask, initialise, rotary_table
+from pretrial.model.decoder import (
+    Decoder,
+    attention_mask,
+    boolean_mask,
+    initialise,
+    read_ahead_mask,
+    rotary_table,
+)
 from pretrial.model.spec import ModelSpec
 
 
@@ -55,6 +62,30 @@ def test_both_ways_of_attending_agree(decoder: Decoder, monkeypatch: pytest.Monk
     monkeypatch.setattr(rooms, "PLAIN_ATTENTION", 0)
     assert attention_mask(SEGMENTS).dtype == torch.bool
     assert torch.allclose(plain, decoder(tokens(1), SEGMENTS), atol=1e-5)
+
+
+def test_both_ways_of_attending_learn_the_same(decoder: Decoder) -> None:
+    """Logits and gradients: the summand that a CPU trains with, and the boolean mask of every other device."""
+    learned = {}
+    for name, mask in (("plain", attention_mask(SEGMENTS)), ("torch's own", boolean_mask(SEGMENTS))):
+        decoder.zero_grad()
+        logits = decoder.logits(decoder.stream(tokens(1), mask)[-1])
+        F.cross_entropy(logits.flatten(0, 1), tokens(2).flatten()).backward()
+        gradients = {n: p.grad.clone() for n, p in decoder.named_parameters() if p.grad is not None}
+        learned[name] = {"logits": logits.detach(), **gradients}
+    one, other = learned.values()
+    assert one.keys() == other.keys()
+    assert len(one) == len(list(decoder.parameters())) + 1
+    for name, value in one.items():
+        assert torch.allclose(value, other[name], atol=1e-5), name
+
+
+@pytest.mark.parametrize("plain", [0, 1024], ids=["torch's attention", "plain products"])
+def test_masks_that_are_read_ahead_are_the_same_bits(monkeypatch: pytest.MonkeyPatch, plain: int) -> None:
+    monkeypatch.setattr(rooms, "PLAIN_ATTENTION", plain)
+    one, other = attention_mask(SEGMENTS), read_ahead_mask(SEGMENTS.numpy())
+    assert one.dtype == other.dtype
+    assert torch.equal(one, other)
 
 
 def test_mask_is_causal_within_segments() -> None:

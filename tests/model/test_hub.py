@@ -126,6 +126,26 @@ def test_another_function_is_not_imported(checkpoint: Path, tmp_path: Path, name
         load_model(out)
 
 
+def test_an_absent_logit_scale_is_coheres(checkpoint: Path, tmp_path: Path) -> None:
+    out = export_model(checkpoint, None, tmp_path / "hub")
+    config = json.loads((out / "config.json").read_text())
+    assert config.pop("logit_scale") == 1.0, "ours is always written"
+    (out / "config.json").write_text(json.dumps(config))
+    with pytest.raises(RequestError, match=r"logit_scale is 0\.0625"):
+        load_model(out)
+
+
+def test_the_defaults_of_absent_keys_are_transformers_own(checkpoint: Path, tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    out = export_model(checkpoint, None, tmp_path / "hub")
+    config = json.loads((out / "config.json").read_text())
+    for name in ("layer_norm_eps", "use_qk_norm", "attention_bias", "hidden_act", "tie_word_embeddings"):
+        assert config.pop(name) == getattr(transformers.CohereConfig(), name)
+    assert transformers.CohereConfig().logit_scale == 0.0625
+    (out / "config.json").write_text(json.dumps(config))
+    load_model(out)
+
+
 def test_a_sample_repeats_by_seed(checkpoint: Path) -> None:
     model = open_checkpoint(checkpoint)
     one = model.sample("def f(", tokens=40, temperature=0.8, seed=1)

@@ -12,7 +12,7 @@ from pretrial.model.spec import flops_per_token
 from pretrial.plan.cost import Speeds, disk_free, forecast, measure, speed_key
 from pretrial.plan.graph import Graph
 from pretrial.store.artefacts import Store
-from pretrial.train.spec import checkpoint_bytes
+from pretrial.train.spec import checkpoint_bytes, peak_memory
 
 BATCH = 1024
 Plan = Callable[..., Graph]
@@ -88,9 +88,10 @@ def test_a_group_is_measured_when_all_of_it_was(plan: Plan, speeds: Speeds) -> N
 
 
 def test_disk_counts_every_checkpoint(plan: Plan, speeds: Speeds) -> None:
-    one, two = (forecast(plan(seeds=n), speeds).disk.value for n in (1, 2))
-    graph = plan(seeds=1)
-    assert two - one == len(graph.training_steps()) * checkpoint_bytes(graph.study.model, 300)
+    one, two = plan(seeds=1), plan(seeds=2)
+    more = sum(forecast(two, speeds).bytes[name] for name in two.steps if name not in one.steps)
+    assert more >= len(one.training_steps()) * checkpoint_bytes(one.study.model, 300)
+    assert forecast(two, speeds).disk.value - forecast(one, speeds).disk.value == more
 
 
 def test_a_broken_memory_of_speeds_is_no_memory(plan: Plan, tmp_path: Path) -> None:
@@ -110,3 +111,44 @@ def test_the_speed_depends_on_shapes_and_record(plan: Plan, record: dict[str, An
     assert key == speed_key(study, 300, dict(record))
     assert key != speed_key(study, 310, record)
     assert key != speed_key(study, 300, None)
+
+
+def test_a_batch_is_computed_in_parts_and_takes_the_memory_of_one(
+    plan: Plan, speeds: Speeds, record: dict[str, Any]
+) -> None:
+    """16 sequences of 64 tokens; a part is as many as fit into `micro_tokens`."""
+    study = plan().study
+
+    def memory(micro_tokens: int) -> float:
+        return forecast(plan(record=record | {"micro_tokens": micro_tokens}), speeds).memory.value
+
+    assert memory(4096) == peak_memory(study.model, 300, 64, 16)
+    assert memory(256) == peak_memory(study.model, 300, 64, 4)
+    assert memory(1) == peak_memory(study.model, 300, 64, 1)
+
+
+def test_what_a_resumed_step_trained_is_measured_by_its_own_seconds(plan: Plan, speeds: Speeds) -> None:
+    graph = plan()
+    step = graph.steps[graph.checkpoints["text→text", 1, 10 * BATCH]]
+    measure(step, 2.0, graph, speeds, total=9.0, done=3 * BATCH)
+    assert forecast(graph, speeds).train_speed.value == 3 * BATCH / 2
+
+
+def test_a_resumed_step_that_does_not_say_what_it_did_is_measured_whole(plan: Plan, speeds: Speeds) -> None:
+    graph = plan()
+    step = graph.steps[graph.checkpoints["text→text", 1, 10 * BATCH]]
+    measure(step, 0.1, graph, speeds, total=10.0)
+    assert forecast(graph, speeds).train_speed.value == BATCH
+    measure(graph.steps["corpus prose"], 1.0, graph, speeds, total=8.0)
+    assert forecast(graph, speeds).seconds["corpus prose"].value == 8.0
+
+
+def test_two_studies_that_measure_at_once_keep_both(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    one, other = Speeds(store), Speeds(store)
+    one.add("train", "a", 1.0)
+    other.add("train", "b", 2.0)
+    one.save()
+    other.save()
+    again = Speeds(store)
+    assert (again.get("train", "a"), again.get("train", "b")) == (1.0, 2.0)

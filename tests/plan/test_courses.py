@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pretrial.errors import RequestError
 from pretrial.plan.courses import Course, courses
 from pretrial.plan.view import replay
 from pretrial.study.schema import Study
@@ -192,6 +193,42 @@ def test_a_branch_of_a_branch_says_whose_each_stage_is(build: Build) -> None:
     made = course(build(variants=variants), "two")
     assert [s.inherited_from for s in made.stages] == ["text→text", "one", None]
     assert [s.mixture for s in made.stages] == ["text", "mixed", "code"]
+
+
+@pytest.mark.parametrize("at", [8, 15, 17, 20], ids=["before", "at", "inside", "after"])
+def test_a_branch_of_a_trunk_that_decays_takes_what_acts_before_it(build: Build, at: int) -> None:
+    """The trunk decays from 15 steps on; a child that leaves it earlier has none of that."""
+    training = schedule("warmup-stable-decay", decay=5 * BATCH, floor="0%")
+    variants = {
+        "text→text": [stage(20)],
+        "cooled": [{"from": f"text→text@{at * BATCH}"}, {"cooldown": 4 * BATCH, "mixture": "mixed", "lr": 0.002}],
+        "on": [{"from": f"text→text@{at * BATCH}"}, stage(10, "mixed")],
+    }
+    study = build(training=training, variants=variants)
+    trunk, cooled, on = (course(study, name) for name in ("text→text", "cooled", "on"))
+    decay = [(15, "linear", ("prose",))] if at > 15 else []
+    before = [(0, "constant", ("prose",)), *decay]
+
+    def told(made: Course) -> list[tuple[int, str, tuple[str, ...]]]:
+        return [(segment.start // BATCH, segment.lr.kind, segment.sources) for segment in made.segments]
+
+    mixed = ("prose", "code")
+    assert told(trunk) == [(0, "constant", ("prose",)), (15, "linear", ("prose",))]
+    assert told(cooled) == [*before, (at, "linear", mixed)]
+    assert told(on) == [*before, (at, "constant", mixed), (at + 5, "linear", mixed)]
+    for made in (cooled, on):
+        assert made.prefix(at * BATCH) == trunk.prefix(at * BATCH), "one trajectory up to the branch"
+    assert on.stages[-1].lr_first == 0.01
+    assert cooled.stages[-1].lr_first == pytest.approx(0.002 * 3.5 / 4)
+
+
+def test_a_decay_of_less_than_a_step_is_refused_with_its_place(build: Build) -> None:
+    with pytest.raises(RequestError, match=r"a decay of 1,000 tokens is less than one step of 1,024") as caught:
+        course(build(training=schedule("warmup-stable-decay", decay=1000, floor="0%")))
+    assert "training.schedule.warmup-stable-decay.decay" in str(caught.value)
+    own = {"warmup-stable-decay": {"warmup": BATCH, "decay": 10, "floor": "0%"}}
+    with pytest.raises(RequestError, match="less than one step"):
+        course(build(variants={"text→text": [stage(10), stage(10, schedule=own)]}))
 
 
 def test_a_prefix_leaves_out_what_comes_after(build: Build) -> None:

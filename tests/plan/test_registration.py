@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pretrial.plan.registration import History, history, keep_copy, register
+from pretrial.errors import RunError
+from pretrial.plan.registration import History, history, register
 from pretrial.store.artefacts import Store
 from pretrial.study.schema import Claim, Study
 
@@ -36,7 +38,7 @@ def events(found: History) -> list[tuple[str, bool]]:
 def test_a_claim_from_before_the_results_is_in_time(store: Store, build: Build) -> None:
     study = build(claims=[FIRST], margins={"bits-per-byte": "1%"})
     made = register(store, study, known=[])
-    assert made == history(store, study.name)
+    assert made.entries == history(store, study).entries
     assert made.late(claim(study, FIRST)) is None
     assert made.entries[0].margins == {"bits_per_byte": "1%"}
     assert made.entries[0].seeds == (1, 2)
@@ -46,7 +48,18 @@ def test_a_claim_from_before_the_results_is_in_time(store: Store, build: Build) 
 def test_saying_the_same_again_adds_nothing(store: Store, build: Build) -> None:
     study = build(claims=[FIRST])
     register(store, study, known=[])
-    assert len(register(store, study, known=["mixed→text", "text→text"]).entries) == 1
+    assert len(register(store, study, known=[]).entries) == 1
+
+
+def test_a_look_is_kept_and_changes_nothing_by_itself(store: Store, build: Build) -> None:
+    study = build(claims=[FIRST])
+    register(store, study, known=[])
+    made = register(store, study, known=["mixed→text", "text→text"])
+    assert [entry.known for entry in made.entries] == [(), ("mixed→text", "text→text")]
+    assert made.late(claim(study, FIRST)) is None
+    assert events(made) == [("registered", False)]
+    again = register(store, study, known=[])
+    assert again.entries == made.entries, "what was seen once stays seen"
 
 
 def test_a_claim_after_results_of_its_variants_is_late(store: Store, build: Build) -> None:
@@ -76,7 +89,7 @@ def test_seeds_added_after_a_look_make_claims_late(store: Store, build: Build) -
     register(store, build(claims=[FIRST], seeds=2), known=[])
     study = build(claims=[FIRST], seeds=3)
     made = register(store, study, known=["text→text", "mixed→text"])
-    assert made.late(claim(study, FIRST)) == "seeds were added after a look at the results"
+    assert made.late(claim(study, FIRST)) == "seeds were added after results were seen"
     assert events(made) == [("registered", False), ("seeds added", True)]
     assert made.changes()[1].detail == "[1, 2] → [1, 2, 3]"
 
@@ -89,18 +102,20 @@ def test_seeds_added_before_a_look_are_in_time(store: Store, build: Build) -> No
     assert events(made) == [("registered", False), ("seeds added", False)]
 
 
-def test_seeds_taken_away_after_a_look_are_shown(store: Store, build: Build) -> None:
+def test_seeds_taken_away_after_a_look_make_claims_late(store: Store, build: Build) -> None:
     register(store, build(claims=[FIRST], seeds=3), known=[])
-    made = register(store, build(claims=[FIRST], seeds=2), known=["text→text"])
+    study = build(claims=[FIRST], seeds=2)
+    made = register(store, study, known=["text→text"])
     assert events(made)[1] == ("seeds removed", True)
+    assert made.late(claim(study, FIRST)) == "seeds were removed after results were seen"
 
 
 def test_seeds_exchanged_after_a_look_count_as_added(store: Store, build: Build) -> None:
     register(store, build(claims=[FIRST], seeds=[1, 2]), known=[])
     study = build(claims=[FIRST], seeds=[1, 3])
     made = register(store, study, known=["text→text"])
-    assert events(made)[1] == ("seeds added", True)
-    assert made.late(claim(study, FIRST)) is not None
+    assert events(made)[1] == ("seeds exchanged", True)
+    assert made.late(claim(study, FIRST)) == "seeds were exchanged after results were seen"
 
 
 def test_a_dropped_claim_and_a_changed_margin_are_shown(store: Store, build: Build) -> None:
@@ -125,17 +140,203 @@ def test_registrations_stay_in_order_and_are_never_rewritten(store: Store, build
     assert after.startswith(before)
     lines: list[dict[str, Any]] = [json.loads(line) for line in after.splitlines()]
     assert [line["claims"] for line in lines] == [[FIRST], [FIRST, SECOND]]
-    assert set(lines[0]) == {"at", "claims", "margins", "seeds", "known"}
+    assert set(lines[0]) == {"at", "claims", "margins", "seeds", "known", "recipe"}
 
 
-def test_a_deleted_store_does_not_make_a_late_claim_early(tmp_path: Path) -> None:
-    workspace = tmp_path / "work"
-    first, second = Store(tmp_path / "store"), Store(tmp_path / "new store")
-    (tmp_path / "store" / "claims").mkdir(parents=True)
-    (tmp_path / "store" / "claims" / "trial.jsonl").write_text('{"at": "then"}\n', encoding="utf-8")
-    keep_copy(first, "trial", workspace)
-    keep_copy(second, "trial", workspace)
-    assert (tmp_path / "new store" / "claims" / "trial.jsonl").read_text(encoding="utf-8") == '{"at": "then"}\n'
+# -- what else is judged otherwise after a look ------------------------------------------------------------------------
+
+LOOKED = ["text→text", "mixed→text"]
+LR = {"batch": 1024, "optimizer": {"adamw": {"lr": 0.02}},
+      "schedule": {"linear": {"warmup": 2048, "floor": "10%"}, "clock": "variant"}}  # fmt: skip
+
+
+def stage(mixture: str, steps: int = 10) -> dict[str, Any]:
+    return {"tokens": steps * 1024, "mixture": mixture}
+
+
+VARIANTS = {
+    "text→text": [stage("text"), stage("text")],
+    "mixed→text": [stage("mixed"), stage("text")],
+    "mixed→mixed": [stage("mixed"), stage("mixed")],
+}
+
+
+def seen(store: Store, build: Build, now: dict[str, Any], *, first: dict[str, Any] | None = None) -> str | None:
+    """Register, look, and say something else: why the first claim is late then."""
+    first = {"claims": [FIRST], "margins": {"bits-per-byte": "1%"}} if first is None else first
+    register(store, build(**first), known=[])
+    register(store, build(**first), known=LOOKED)
+    study = build(**{**first, **now})
+    return register(store, study, known=[]).late(claim(study, FIRST))
+
+
+def test_a_margin_that_changed_after_a_look_makes_claims_late(store: Store, build: Build) -> None:
+    assert seen(store, build, {"margins": {"bits-per-byte": "3%"}}) == "margins changed after results were seen"
+
+
+def test_a_margin_of_another_metric_has_no_part_in_a_claim(store: Store, build: Build) -> None:
+    assert seen(store, build, {"margins": {"bits-per-byte": "1%", "accuracy": "2 points"}}) is None
+
+
+@pytest.mark.parametrize(
+    "now",
+    [
+        {"training": LR},
+        {"context": 128},
+        {"carry": ["weights", "data"]},
+        {"mixtures": {"text": {"prose": "100%"}, "mixed": {"prose": "60%", "code": "40%"}, "code": {"code": "100%"}}},
+        {"variants": {**VARIANTS, "mixed→text": [stage("mixed", 12), stage("text", 8)]}},
+        {"evaluate": {"tasks": ["held-out", "transfer"], "domain-bytes": 1000}},
+    ],
+    ids=["rate", "context", "carry", "shares", "stages", "budget"],
+)
+def test_a_recipe_that_changed_after_a_look_makes_claims_late(store: Store, build: Build, now: dict[str, Any]) -> None:
+    assert seen(store, build, now) == "the recipe changed after results were seen"
+
+
+def test_what_changed_of_the_recipe_is_named(store: Store, build: Build) -> None:
+    seen(store, build, {"training": LR})
+    made = history(store, build())
+    assert [(c.event, c.detail, c.exploratory) for c in made.changes()[1:]] == [
+        ("recipe changed", "training.optimizer.adamw.lr: 0.01 → 0.02", True)
+    ]
+
+
+@pytest.mark.parametrize(
+    "now",
+    [
+        {"question": "Another?"},
+        {"baseline": "mixed→mixed"},
+        {"compare": "text"},
+        {"variants": {**VARIANTS, "mixed→mixed": [stage("mixed"), stage("code")]}},
+        {"variants": {**VARIANTS, "new": [stage("code"), stage("code")]}},
+        {"evaluate": {"tasks": ["held-out", "transfer"], "at": [2048]}},
+        {"evaluate": {"tasks": ["held-out", "transfer", "cloze"]}, "context": 128},
+    ],
+    ids=["question", "baseline", "compare", "another arm", "a new arm", "points", "another task"],
+)
+def test_what_does_not_act_on_a_claim_leaves_it_in_time(store: Store, build: Build, now: dict[str, Any]) -> None:
+    first = {"claims": [FIRST], "context": now.get("context", 64)}
+    assert seen(store, build, now, first=first) is None
+
+
+def test_a_mixture_under_another_name_is_the_same_recipe(store: Store, build: Build) -> None:
+    mixtures = {"text": {"prose": "100%"}, "half": {"prose": "50%", "code": "50%"}, "code": {"code": "100%"}}
+    variants = json.loads(json.dumps(VARIANTS).replace('"mixture": "mixed"', '"mixture": "half"'))
+    assert seen(store, build, {"mixtures": mixtures, "variants": variants}) is None
+
+
+def test_a_task_more_in_a_category_changes_claims_on_its_mean(store: Store, build: Build, sources: Any) -> None:
+    mean = "mixed→text beats text→text on transfer"
+    register(store, build(claims=[mean, FIRST]), known=LOOKED[:0])
+    register(store, build(claims=[mean, FIRST]), known=LOOKED)
+    more = {**sources, "notes": sources["letters"]}
+    study = build(claims=[mean, FIRST], sources=more)
+    made = register(store, study, known=[])
+    assert made.late(claim(study, mean)) == "the recipe changed after results were seen"
+
+
+def test_a_trunk_that_changed_changes_its_branches(store: Store, build: Build) -> None:
+    text = "b beats a on held-out prose"
+
+    def branches(steps: int) -> Study:
+        own = {"constant": {"warmup": 0}}
+        return build(
+            claims=[text], baseline="a",
+            variants={"trunk": [stage("mixed", steps), stage("text", 20 - steps)],
+                      "a": [{"from": "trunk@20480"}, {**stage("text"), "schedule": own}],
+                      "b": [{"from": "trunk@20480"}, {**stage("code"), "schedule": own}]},
+        )  # fmt: skip
+
+    register(store, branches(10), known=[])
+    register(store, branches(10), known=["a", "b"])
+    study = branches(12)
+    made = register(store, study, known=[])
+    assert made.late(claim(study, text)) == "the recipe changed after results were seen"
+
+
+def test_files_that_changed_after_a_look_are_a_changed_recipe(store: Store, build: Build) -> None:
+    study = build(claims=[FIRST])
+    for known in ([], LOOKED):
+        register(store, study, known=known, files={"prose": "1", "code": "1"})
+    made = register(store, study, known=[], files={"prose": "2", "code": "1"})
+    assert made.late(claim(study, FIRST)) == "the recipe changed after results were seen"
+    assert made.changes()[-1].detail == "the files of prose changed"
+
+
+def test_several_changes_are_all_said(store: Store, build: Build) -> None:
+    now = {"seeds": 3, "training": LR, "margins": {"bits-per-byte": "9%"}}
+    assert seen(store, build, now) == (
+        "seeds were added and margins changed and the recipe changed after results were seen"
+    )
+
+
+def test_a_claim_dropped_from_the_family_after_a_look_leaves_the_others_late(store: Store, build: Build) -> None:
+    first = {"claims": [FIRST, SECOND]}
+    assert seen(store, build, {"claims": [FIRST]}, first=first) == ("other claims were dropped after results were seen")
+
+
+def test_a_claim_dropped_before_a_look_changes_nothing(store: Store, build: Build) -> None:
+    register(store, build(claims=[FIRST, SECOND]), known=[])
+    study = build(claims=[FIRST])
+    assert register(store, study, known=["mixed→mixed"]).late(claim(study, FIRST)) is None
+    assert register(store, study, known=LOOKED).late(claim(study, FIRST)) is None
+
+
+def test_going_back_to_what_was_said_before_the_look_is_in_time_and_stays_in_the_history(
+    store: Store, build: Build
+) -> None:
+    assert seen(store, build, {"training": LR, "seeds": 3})
+    study = build(claims=[FIRST], margins={"bits-per-byte": "1%"})
+    made = register(store, study, known=[])
+    assert made.late(claim(study, FIRST)) is None
+    assert [c.event for c in made.changes()] == [
+        "registered", "seeds added", "recipe changed", "seeds removed", "recipe changed"
+    ]  # fmt: skip
+
+
+def test_everything_may_change_before_a_look(store: Store, build: Build) -> None:
+    register(store, build(claims=[FIRST, SECOND]), known=[])
+    study = build(claims=[FIRST], seeds=5, training=LR, margins={"bits-per-byte": "2%"})
+    made = register(store, study, known=[])
+    assert made.late(claim(study, FIRST)) is None
+    assert not any(change.exploratory for change in made.changes())
+
+
+def test_what_the_file_says_now_is_judged_also_where_it_was_not_registered(store: Store, build: Build) -> None:
+    study = build(claims=[FIRST], margins={"bits-per-byte": "1%"})
+    register(store, study, known=[])
+    register(store, study, known=LOOKED)
+    edited = build(claims=[FIRST, SECOND], margins={"bits-per-byte": "8%"})
+    found = history(store, edited)
+    assert found.late(claim(edited, FIRST)) == "margins changed after results were seen"
+    assert found.late(claim(edited, SECOND)) == "it was never registered"
+    assert len(history(store, study).entries) == 2, "looking registers nothing"
+
+
+def test_registrations_of_an_earlier_version_take_the_recipe_that_was_registered_next(
+    store: Store, build: Build
+) -> None:
+    study = build(claims=[FIRST])
+    old = {"at": "2026-01-01T00:00:00+0000", "claims": [FIRST], "margins": {}, "seeds": [1, 2], "known": []}
+    (store.root / "claims/planned.jsonl").write_text(json.dumps(old, ensure_ascii=False) + "\n", encoding="utf-8")
+    assert history(store, study).late(claim(study, FIRST)) is None
+    register(store, study, known=LOOKED)
+    changed = build(claims=[FIRST], training=LR)
+    made = register(store, changed, known=[])
+    assert made.late(claim(changed, FIRST)) == "the recipe changed after results were seen"
+    assert [c.event for c in made.changes()] == ["registered", "recipe changed"]
+
+
+def test_a_line_that_is_no_registration_is_named(store: Store, build: Build) -> None:
+    register(store, build(claims=[FIRST]), known=[])
+    with (store.root / "claims/planned.jsonl").open("a") as file:
+        file.write("{half\n")
+    with pytest.raises(RunError, match=r"line 2 of .*planned\.jsonl is no registration"):
+        history(store, build())
+
+
+# -- two copies --------------------------------------------------------------------------------------------------------
 
 
 def test_registrations_survive_a_deleted_store_and_a_deleted_workspace(
@@ -143,20 +344,44 @@ def test_registrations_survive_a_deleted_store_and_a_deleted_workspace(
 ) -> None:
     workspace = tmp_path / "workspace"
     workspace.mkdir()
-    said = register(store, build(claims=[FIRST]), known=["text→text", "mixed→text"])
-    keep_copy(store, "planned", workspace)
+    study = build(claims=[FIRST])
+    said = register(store, study, known=["text→text", "mixed→text"], copy=workspace)
     (store.root / "claims/planned.jsonl").unlink()
-    keep_copy(store, "planned", workspace)
-    assert history(store, "planned") == said
+    assert register(store, study, known=[], copy=workspace).entries == said.entries
+    assert history(store, study).entries == said.entries
     (workspace / "claims.jsonl").unlink()
-    keep_copy(store, "planned", workspace)
+    register(store, study, known=[], copy=workspace)
     assert (workspace / "claims.jsonl").read_text() == (store.root / "claims/planned.jsonl").read_text()
 
 
-def test_the_longer_of_two_registrations_counts(store: Store, build: Build, tmp_path: Path) -> None:
-    register(store, build(claims=[FIRST]), known=[])
-    keep_copy(store, "planned", tmp_path)
-    longer = register(store, build(claims=[FIRST, SECOND]), known=["text→text"])
-    keep_copy(store, "planned", tmp_path)
-    assert len((tmp_path / "claims.jsonl").read_text().splitlines()) == 2
-    assert history(store, "planned") == longer
+def test_each_copy_gets_what_the_other_has(store: Store, build: Build, tmp_path: Path) -> None:
+    """Two workspaces of one study, whose stores went apart and came together again."""
+    other = Store(tmp_path / "other")
+    other.prepare()
+    register(store, build(claims=[FIRST]), known=[], copy=tmp_path)
+    register(other, build(claims=[FIRST]), known=[], copy=tmp_path)
+    lines = (tmp_path / "claims.jsonl").read_text().splitlines()
+    early, late = (json.loads(lines[0]) | {"at": at} for at in ("2020-01-01T00:00:00+0000", "2040-01-01T00:00:00+0000"))
+    with (store.root / "claims/planned.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps(late | {"seeds": [1]}) + "\n")
+    with (tmp_path / "claims.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps(early | {"seeds": [7]}) + "\n")
+    register(store, build(claims=[FIRST], seeds=[1]), known=[], copy=tmp_path)
+    both = [(tmp_path / "claims.jsonl").read_text(), (store.root / "claims/planned.jsonl").read_text()]
+    assert both[0] == both[1]
+    assert [json.loads(line)["seeds"] for line in both[0].splitlines()] == [[7], [1, 2], [1]]
+    found = history(other, build(), copy=tmp_path)
+    assert [entry.seeds for entry in found.entries] == [(7,), (1, 2), (1,)], "looking reads the copy, too"
+
+
+def test_two_workspaces_that_register_at_once_lose_nothing(store: Store, build: Build, tmp_path: Path) -> None:
+    def one(seed: int) -> None:
+        register(store, build(claims=[FIRST], seeds=[seed]), known=[], copy=tmp_path / str(seed))
+
+    threads = [threading.Thread(target=one, args=(seed,)) for seed in range(1, 9)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    entries = history(store, build()).entries
+    assert sorted(entry.seeds[0] for entry in entries) == list(range(1, 9))

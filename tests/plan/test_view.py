@@ -45,8 +45,8 @@ def test_the_json_keeps_its_shape(plan: Plan, tmp_path: Any) -> None:
     assert json.loads(json.dumps(said)) == said
     figure = {"value": "float", "basis": "str"}
     assert set(said) == {
-        "study", "question", "resolved", "record", "variants", "sharing", "comparisons", "claims", "steps", "to_run",
-        "cost", "warnings",
+        "study", "question", "resolved", "record", "variants", "sharing", "comparisons", "claims", "untestable",
+        "steps", "to_run", "accepted", "cost", "basis", "warnings",
     }  # fmt: skip
     assert shape(said["variants"]) == [
         {
@@ -57,7 +57,7 @@ def test_the_json_keeps_its_shape(plan: Plan, tmp_path: Any) -> None:
                     "stage": "str", "first_token": "int", "last_token": "int", "asked_tokens": "int", "tokens": "int",
                     "steps": "int", "mixture": "str", "requested": {"prose": "str"}, "realised": {"prose": "float"},
                     "lr_first": "float", "lr_last": "float", "warmup_tokens": "int", "cooldown": "bool",
-                    "inherited_from": "NoneType", "shared_with": [],
+                    "inherited_from": "NoneType", "shared_with": [], "epochs": {"prose": figure},
                 }
             ],
             "epochs": {"prose": figure},
@@ -77,11 +77,75 @@ def test_the_json_keeps_its_shape(plan: Plan, tmp_path: Any) -> None:
     assert set(said["cost"]) == {
         "tokens_trained", "tokens_without_sharing", "flops", "flops_per_token", "train_tokens_per_second",
         "forward_tokens_per_second", "seconds_to_run", "memory_bytes", "disk_bytes",
+        "disk_bytes_to_write", "disk_bytes_free",
     }  # fmt: skip
     assert set(said["cost"]["seconds_to_run"]) == {"corpora", "tokens", "training", "evaluation"}
     for name in ("train_tokens_per_second", "forward_tokens_per_second", "memory_bytes", "disk_bytes"):
         assert set(said["cost"][name]) == {"value", "basis"}
         assert said["cost"][name]["basis"] in {"measured", "estimated", "declared"}
+
+
+def plain(value: Any, name: str = "") -> set[str]:
+    """Names of the figures that do not say themselves where they come from."""
+    if isinstance(value, dict):
+        if set(value) == {"value", "basis"}:
+            return set()
+        # Maps by source: what they hold has the map's own name.
+        keep = name in ("realised", "requested", "replayed_tokens")
+        return {found for key, item in value.items() for found in plain(item, name if keep else key)}
+    if isinstance(value, list):
+        return {found for item in value for found in plain(item, name)}
+    return {name} if isinstance(value, int | float) and not isinstance(value, bool) else set()
+
+
+def test_every_figure_says_where_it_comes_from(plan: Plan, tmp_path: Any) -> None:
+    said = seen(plan(carry=["weights"]), tmp_path, {"prose": Figure(100, "estimated"), "code": Figure(9, "measured")})
+    figures = plain({"variants": said["variants"], "cost": said["cost"]})
+    assert figures == set(said["basis"]) - {"requested"}
+    assert set(said["basis"].values()) == {"declared", "estimated"}
+    assert said["variants"][1]["epochs"]["code"]["basis"] == "measured"
+
+
+def test_epochs_are_given_after_every_stage_as_in_the_ledger(plan: Plan, tmp_path: Any) -> None:
+    windows = {"prose": Figure(100, "measured"), "code": Figure(50, "estimated")}
+    said = seen(plan(), tmp_path, windows)["variants"][1]
+    assert said["variant"] == "mixed→text"
+    first, second = (stage["epochs"] for stage in said["stages"])
+    assert first == {
+        "prose": {"value": 0.8, "basis": "measured"}, "code": {"value": 1.6, "basis": "estimated"}
+    }  # fmt: skip
+    assert {source: figure["value"] for source, figure in second.items()} == {"prose": 2.4, "code": 1.6}
+    assert said["epochs"] == second
+
+
+def test_pairs_that_only_claims_compare_are_listed(plan: Plan, tmp_path: Any) -> None:
+    claims = [
+        "mixed→text beats mixed→mixed on transfer",
+        "mixed→text beats text→text on transfer",
+        "text→text beats mixed→mixed on held-out prose",
+    ]
+    rows = seen(plan(claims=claims), tmp_path)["comparisons"]
+    assert [(row["variant"], row["baseline"]) for row in rows] == [
+        ("mixed→text", "text→text"), ("mixed→mixed", "text→text"), ("mixed→text", "mixed→mixed"),
+    ]  # fmt: skip
+    assert rows[-1]["holds"] == ["compute"]
+
+
+def test_a_claim_that_can_never_be_tested_says_why(plan: Plan, tmp_path: Any) -> None:
+    pair = "mixed→text beats text→text on transfer"
+    found = seen(plan(claims=[f"{pair}, at equal text", pair]), tmp_path)["untestable"]
+    assert found == {
+        f"{pair}, at equal text": "it is at equal text, and the comparison is matched at equal compute only"
+    }
+    variants = {"text→text": [stage(10)], "mixed→text": [stage(12, "mixed")], "again": [stage(10)]}
+    claims = [pair, "again beats text→text on transfer"]
+    found = seen(plan(claims=claims, variants=variants), tmp_path)["untestable"]
+    assert found[pair].startswith("the comparison is only descriptive: not at equal compute: 12,288 tokens in all")
+    assert found["again beats text→text on transfer"] == "both arms end in the same checkpoint"
+    assert seen(plan(claims=[pair], seeds=1), tmp_path)["untestable"] == {
+        pair: "one seed cannot tell chance from cause"
+    }
+    assert seen(plan(claims=[pair], only=("text→text", "mixed→mixed")), tmp_path)["untestable"] == {}
 
 
 def test_every_default_is_in_the_resolved_study(plan: Plan, tmp_path: Any) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from pretrial.report import figures
 from pretrial.report.data import ReportData
+from pretrial.report.figures import curves
 
 NAMES = [
     "effects",
@@ -52,6 +53,65 @@ def test_hostile_names_stay_text(hostile: ReportData) -> None:
     for figure in figures.figures(hostile):
         root = ElementTree.fromstring(figures.svg(figure).replace("\u2028", ""))
         assert not [element.tag for element in root.iter() if element.tag.endswith(("script", "}image"))]
+
+
+def test_an_arm_far_shorter_than_the_longest_is_drawn(data: ReportData) -> None:
+    # All of its losses lie above what the others reach after their first tenth.
+    short = [
+        {**point, "variant": "code→text", "tokens": tokens, "loss": loss, "by_source": {"prose": loss}}
+        for point in data.training[:1]
+        for tokens, loss in ((512, 9.0), (1024, 8.5), (1536, 8.0))
+    ]
+    training = [point for point in data.training if point["variant"] != "code→text"]
+    cut = dataclasses.replace(data, training=[*training, *short])
+    drawn = figures.training_curves(cut)
+    assert drawn is not None
+    assert "code→text ends at 8.000" in drawn.panels[0].label
+
+
+def test_a_source_that_is_read_at_the_beginning_only_is_drawn(data: ReportData) -> None:
+    early = [
+        {**point, "by_source": {**point["by_source"], "early": 9.0 - point["tokens"] / 1000}}
+        if point["variant"] == "code→text" and point["tokens"] <= 2048
+        else {**point, "by_source": {**point["by_source"], "early": 2.0}}
+        if point["variant"] == "text→text"
+        else point
+        for point in data.training
+    ]
+    drawn = figures.source_curves(dataclasses.replace(data, training=early))
+    assert drawn is not None
+    (panel,) = [panel for panel in drawn.panels if panel.title == "early"]
+    assert "text→text ends at 2.000, code→text ends at 6.952" in panel.label
+
+
+def test_an_arm_without_a_finite_value_has_no_line_and_stops_nothing(data: ReportData) -> None:
+    training = [
+        {**point, "loss": float("nan")} if point["variant"] == "code→text" else point for point in data.training
+    ]
+    drawn = figures.training_curves(dataclasses.replace(data, training=training))
+    assert drawn is not None
+    assert "code→text" not in drawn.panels[0].label
+    assert figures.svg(drawn).startswith("<svg")
+
+
+def test_anchors_are_in_the_evaluations_data_and_in_its_words(data: ReportData) -> None:
+    drawn = figures.evaluation_curves(data)
+    assert drawn is not None
+    (panel,) = [panel for panel in drawn.panels if panel.title == "held-out: prose"]
+    assert "3-gram of text→text 2.900, 3-gram of balanced→balanced 2.910" in panel.label
+    assert "zstd 2.720" in panel.label
+    named = [row["anchor"] for row in drawn.rows if row["task"] == "prose" and row["anchor"]]
+    assert named == ["3-gram"] * 4 + ["zstd"]
+
+
+def test_parts_of_a_source_stand_end_to_end(data: ReportData) -> None:
+    drawn = figures.funnel(data)
+    assert drawn is not None
+    assert {panel.title for panel in drawn.panels} == {"prose", "python"}
+    assert "of these held out: 370 KB, 1,000 documents" in drawn.panels[0].label
+    (parts,) = [values for values in figures.page_spec(drawn.panels[0])["datasets"].values() if values[0]["part"]]
+    assert [part["from"] for part in parts] == [0, 8_400_000, 8_770_000]
+    assert [part["to"] for part in parts] == [8_400_000, 8_770_000, 9_210_000]
 
 
 def test_every_panel_says_what_it_shows(data: ReportData) -> None:
@@ -97,7 +157,7 @@ def test_a_seed_that_stopped_early_does_not_bend_the_mean() -> None:
         {"variant": "a", "tokens": tokens, "y": value}
         for tokens, value in ((1, 2.0), (1, 4.0), (2, 1.0), (2, 3.0), (3, 9.0))
     ]
-    assert [(mean["tokens"], mean["y"]) for mean in figures._means(lines)] == [(1, 3.0), (2, 2.0)]
+    assert [(mean["tokens"], mean["y"]) for mean in curves._means(lines)] == [(1, 3.0), (2, 2.0)]
 
 
 @given(

@@ -113,12 +113,161 @@ def test_verdicts_come_before_the_comparison_in_plain_words(plain: Reader) -> No
     assert "0.290 bits per byte less than text→text, which is better" in words
     assert "95% interval: between 0.259 and 0.321 less" in words
     assert "from 0.010 less to 0.034 more, zero included" in words
-    assert "exploratory: not registered before the results" in words
+    assert "exploratory: seeds were added after a look at the results" in words
+    assert "not registered before the results" not in words
 
 
 def test_an_undecided_estimate_is_not_called_worse(data: ReportData) -> None:
     shown = page.card(data, data.claims[1])
     assert shown.headline == "0.012 bits per byte more than text→text"
+
+
+def test_a_claim_shows_the_p_that_its_verdict_used(data: ReportData) -> None:
+    registered, _, late = data.claims
+    late = {**late, "p": 0.004, "p_adjusted": 0.012}
+    assert page.card(data, registered).sure == "one-sided p = 0.001 after Holm; 3 seeds × 118 items"
+    assert page.card(data, late).sure == "one-sided p = 0.012 after Holm over the late claims; 3 seeds × 118 items"
+    lines = "\n".join(comparison_lines(dataclasses.replace(data, claims=[registered, late]), 200))
+    assert "p = 0.001 after Holm\n" in lines
+    assert "p = 0.012 after Holm, exploratory: seeds were added after a look at the results" in lines
+    assert "0.004" not in lines
+    untested = {**late, "p": None, "p_adjusted": None}
+    assert page.card(data, untested).sure == "3 seeds × 118 items"
+    assert ", p " not in "\n".join(comparison_lines(dataclasses.replace(data, claims=[untested]), 200))
+
+
+def test_a_claim_shows_its_companions(data: ReportData, plain: Reader) -> None:
+    assert "Beside it: bootstrap over seeds and items [−0.322, −0.257]" in plain.text
+    six = {**data.claims[0], "sign_flip_p": 1 / 64}
+    assert page.card(data, six).companions.endswith("; flipping the signs of seeds p = 0.016")
+    none = {**six, "bootstrap_low": None, "bootstrap_high": None, "sign_flip_p": None}
+    assert page.card(data, none).companions == ""
+
+
+def test_a_claim_without_an_estimate_says_why_once(data: ReportData) -> None:
+    empty = {**data.claims[0], "estimate": None, "low": None, "high": None, "p_adjusted": None, "reason": "no result"}
+    words = parse(render(dataclasses.replace(data, claims=[empty]))).text
+    assert words.count("no result") == 1
+
+
+def test_every_variant_stands_beside_its_own_3_gram(data: ReportData) -> None:
+    table = {(row["category"], row["task"]): row for row in page.anchor_table(data)}
+    prose = table["held-out", "prose"]
+    assert [gram for _, gram in prose["variants"]] == ["2.900", "2.910", "2.920", "2.930"]
+    assert (prose["zstd"], prose["chance"]) == ("2.720", text.DASH)
+    ends = {
+        name: [
+            row["value"]
+            for row in data.results
+            if (row["variant"], row["task"], row["tokens"]) == (name, "prose", 300_032)
+        ]
+        for name in data.variant_names
+    }
+    assert [own for own, _ in prose["variants"]] == [f"{sum(values) / 3:.3f}" for values in ends.values()]
+    written = tables.small_tables(data)["anchors"]
+    assert written[0] == ("category", "task", "metric", "variant", "value", "n_seeds", "three_gram", "zstd", "chance")
+    first = [row for row in written[1] if (row["category"], row["task"]) == ("held-out", "prose")]
+    assert [row["variant"] for row in first] == data.variant_names
+    assert [row["three_gram"] for row in first] == pytest.approx([2.9, 2.91, 2.92, 2.93])
+    assert {row["n_seeds"] for row in first} == {3}
+
+
+@pytest.fixture
+def cloze(data: ReportData) -> ReportData:
+    """The example with a cloze task: an accuracy at the end of each variant, its 3-gram's, and a guesser's."""
+    document = data.to_json()
+    for number, variant in enumerate(data.variant_names):
+        for seed in data.seeds:
+            for task, value in (("prose", 0.31), ("mean", 0.41)):
+                document["results"].append(
+                    {
+                        **data.results[0],
+                        "variant": variant,
+                        "seed": seed,
+                        "tokens": 300_032,
+                        "category": "cloze",
+                        "task": task,
+                        "metric": "accuracy",
+                        "value": value + number / 100,
+                        "chance": 0.25,
+                    }
+                )
+        document["anchors"].append(
+            {
+                "variant": variant,
+                "category": "cloze",
+                "task": "prose",
+                "metric": "accuracy",
+                "anchor": "3-gram",
+                "value": 0.5 + number / 100,
+            }
+        )
+    for task, base in (("mean", 0.41), ("prose", 0.31)):
+        row = {**data.comparisons[0], "category": "cloze", "task": task, "metric": "accuracy", "base_value": base}
+        document["comparisons"].append(row)
+    document["categories"].append({"name": "cloze", "note": ""})
+    document["definitions"].append(
+        {"metric": "accuracy", "version": 1, "unit": "share", "higher_is_better": True, "sentence": "Share of items."}
+    )
+    return ReportData.from_json(document)
+
+
+def test_cloze_stands_beside_its_3_gram_and_chance(cloze: ReportData) -> None:
+    (row,) = [row for row in page.anchor_table(cloze) if row["category"] == "cloze"]
+    assert row["variants"] == [("31.0%", "50.0%"), ("32.0%", "51.0%"), ("33.0%", "52.0%"), ("34.0%", "53.0%")]
+    assert (row["chance"], row["zstd"]) == ("25.0%", text.DASH)
+
+
+def test_chance_stands_beside_accuracies_and_in_their_definition(cloze: ReportData) -> None:
+    groups = {(group["category"], group["task"]): group["chance"] for group in page.comparison_groups(cloze)}
+    assert groups["cloze", "mean"] == groups["cloze", "prose"] == "25.0%"
+    assert groups["transfer", "mean"] == ""
+    words = parse(render(cloze)).text
+    assert "text→text 31.0%, chance 25.0%" in words
+    assert "Share of items. Chance: prose 25.0%." in words
+    twice = [{**row, "task": "code", "chance": 0.25} for row in cloze.results if row["task"] == "prose"]
+    assert page.guesses(dataclasses.replace(cloze, results=[*cloze.results, *twice]))["accuracy"] == "cloze 25.0%"
+    other = [{**row, "chance": 0.5} for row in twice]
+    assert page.guesses(dataclasses.replace(cloze, results=[*cloze.results, *other]))["accuracy"] == (
+        "prose 25.0%, code 50.0%"
+    )
+
+
+def test_every_table_of_the_page_has_its_file(report: Path, data: ReportData) -> None:
+    content = (report / "index.html").read_text(encoding="utf-8")
+    parts = content.split('<script type="application/json"')[0].split("<table")[1:]
+    assert len(parts) == 8
+    for part in parts:
+        link = re.search(r'<p class="files"><a href="([^"]+\.csv)">', part)
+        assert link is not None, part[:80]
+        assert (report / link[1]).is_file()
+    written = tables.small_tables(data)
+    assert len(written["ledger-means"][1]) == len({(r["variant"], r["stage"], r["source"]) for r in data.ledger})
+    assert [row["bytes"] for row in written["sources"][1]] == [row["bytes"] for row in data.funnel]
+    (row,) = [
+        row
+        for row in written["ledger-means"][1]
+        if (row["variant"], row["stage"], row["source"]) == ("text→text", "1", "prose")
+    ]
+    assert row["mean_attended_context"] == pytest.approx(91.25 + 2 / 7)
+
+
+def test_what_has_no_result_is_listed_with_its_file(data: ReportData, tmp_path: Path) -> None:
+    gap = {"variant": "code→text", "seed": 2, "reason": "cloze prose: not a finite number"}
+    lost = dataclasses.replace(data, missing=[gap])
+    assert "code→text, seed 2: cloze prose: not a finite number" in parse(render(lost)).text
+    assert "tables/missing.csv" in render(lost)
+
+
+def test_time_is_called_computing_time(plain: Reader) -> None:
+    assert "Computing time 3 min 03 s" in plain.text
+    assert "3 min 03 s of computing" in plain.text
+
+
+def test_a_tie_is_neither_more_nor_less(data: ReportData) -> None:
+    tie = {**data.claims[1], "estimate": 0.0, "low": None, "high": None}
+    shown = page.card(data, tie)
+    assert (shown.headline, shown.between) == ("No difference in bits per byte from text→text", "No interval")
 
 
 def test_small_models_are_a_method_check_whatever_the_data_says(data: ReportData, plain: Reader) -> None:

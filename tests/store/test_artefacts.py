@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -149,6 +150,136 @@ def test_another_time_with_the_same_bytes_is_no_damage(store: Store, make: Make,
     assert len(said) == 1
 
 
+def rewrite(path: Path, change: Callable[[dict[str, Any]], Any]) -> None:
+    """Change a manifest; whoever damages one leaves no trace elsewhere."""
+    manifest = json.loads(path.read_text())
+    changed = change(manifest)
+    path.write_text(json.dumps(manifest if changed is None else changed))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda m: m["facts"].update(n=2),
+        lambda m: m["facts"].update(more=float("nan")),
+        lambda m: m["files"]["b.txt"].update(sha256="0" * 64),
+        lambda m: m.update(content="0" * 32),
+        lambda m: m.update(files=list(m["files"])),
+        lambda m: m.update(files=dict.fromkeys(m["files"], 1)),
+        lambda m: m.update(facts=None),
+        lambda m: m.pop("facts"),
+        lambda m: [m],
+    ],
+    ids=["facts", "nan", "hash", "content", "file list", "file numbers", "no map", "no facts", "a list"],
+)
+def test_a_manifest_that_does_not_fit_its_content_is_damage(
+    store: Store, make: Make, said: list[str], change: Callable[[dict[str, Any]], Any]
+) -> None:
+    make()
+    rewrite(store.root / "artefacts/demo/k1" / MANIFEST, change)
+    assert store.find("demo", "k1") is None
+    assert said == [
+        f"demo k1: {MANIFEST} is not what was written; it was set aside and is made again when it is needed"
+    ]
+    assert list(store.all()) == []
+
+
+def test_facts_that_were_changed_in_hand_are_damage(make: Make, store: Store) -> None:
+    made = make()
+    made.facts["n"] = 2
+    store._verified.clear()
+    with pytest.raises(DamagedError, match=MANIFEST):
+        store.verify(made)
+
+
+def test_what_was_made_again_since_it_was_judged_stays(
+    store: Store, make: Make, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Someone else sets the damage aside and makes it anew, between our look and our hand on it."""
+    damage(make().path / "b.txt", "gone")
+    whole = Store._set_aside
+
+    def late(self: Store, kind: str, key: str, judged: bytes | None) -> str | None:
+        monkeypatch.setattr(Store, "_set_aside", whole)
+        other = Store(store.root)
+        with other.lock("k1", "another"):
+            assert other.find("demo", "k1") is None
+            folder = other.scratch("k1")
+            (folder / "b.txt").write_text("new")
+            other.commit("demo", "k1", payload_of("demo", 1, {"x": 1}, {}), {"n": 1}, folder, {"seconds": 9.0})
+        return whole(self, kind, key, judged)
+
+    monkeypatch.setattr(Store, "_set_aside", late)
+    found = store.find("demo", "k1")
+    assert found is not None
+    assert found.file("b.txt").read_text() == "new"
+    assert said == []
+    assert len(list((store.root / "quarantine").iterdir())) == 1
+
+
+def test_what_was_made_again_since_it_was_read_stays(store: Store, make: Make) -> None:
+    seen = make()
+    shutil.rmtree(seen.path)
+    again = make(text="other")
+    store._verified.clear()
+    with pytest.raises(DamagedError):
+        store.verify(seen)
+    assert store.find("demo", "k1") == again
+    assert not list((store.root / "quarantine").iterdir())
+
+
+def test_damage_that_another_process_is_mending_is_left_to_it(store: Store, make: Make, said: list[str]) -> None:
+    damage(make().path / "b.txt", "gone")
+    command = [sys.executable, "-c", LIVE, str(store.root)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    assert store.find("demo", "k1") is None
+    process.communicate("done\n")
+    assert said == ["demo k1: b.txt is not what was written; it is being made again"]
+    assert not list((store.root / "quarantine").iterdir())
+    assert store.find("demo", "k1") is None
+    assert len(list((store.root / "quarantine").iterdir())) == 1
+
+
+def test_who_makes_an_artefact_sets_its_damage_aside_without_waiting_for_itself(store: Store, make: Make) -> None:
+    damage(make().path / "b.txt", "gone")
+    with store.lock("k1", "demo"):
+        assert store.find("demo", "k1") is None
+    assert len(list((store.root / "quarantine").iterdir())) == 1
+
+
+def close(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """Refuse every write as a disk does; whoever runs the tests may be allowed to write everywhere."""
+
+    def refuse(*arguments: Any, **options: Any) -> Any:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(artefacts, "write_atomically", refuse)
+    monkeypatch.setattr(artefacts, "locked", refuse)
+    monkeypatch.setattr(Path, "rename", refuse)
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.ENOSPC])
+def test_a_store_that_can_only_be_read_can_be_looked_at(
+    store: Store, make: Make, said: list[str], monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    make("k1")
+    damage(make("k2").path / "b.txt", "gone")
+    os.utime(make("k3").path / "b.txt")
+    close(monkeypatch, number)
+    assert [artefact.key for artefact in store.all()] == ["k1", "k3"]
+    assert said == [f"demo k2: b.txt is not what was written; it cannot be set aside: {os.strerror(number)}"]
+    store.hashes.save()
+
+
+def test_another_defect_of_the_disk_is_no_secret(store: Store, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    damage(make().path / "b.txt", "gone")
+    close(monkeypatch, errno.EIO)
+    with pytest.raises(OSError, match="Input/output"):
+        store.find("demo", "k1")
+
+
 def test_two_that_meet_one_damage_do_not_trip_over_each_other(store: Store, make: Make) -> None:
     made = make()
     other = Store(store.root)
@@ -232,14 +363,11 @@ def test_work_on_what_was_finished_since_is_cleaned_away(store: Store, make: Mak
     assert [path.name for path in (store.root / "work").iterdir()] == ["k2"], "a kill came just after the rename"
 
 
-def test_requests_are_remembered_and_forgotten(store: Store) -> None:
+def test_requests_are_remembered(store: Store) -> None:
     assert store.resolve("r") is None
     store.remember("r", "k1")
     store.remember("r", "k2")
     assert store.resolve("r") == "k2"
-    store.forget("r")
-    store.forget("r")
-    assert store.resolve("r") is None
 
 
 @pytest.mark.parametrize("layout", ['{"layout": 2}', "{broken", "[]"])
@@ -277,6 +405,86 @@ def test_a_copied_store_is_as_good(store: Store, make: Make, tmp_path: Path) -> 
     found = copy.find("demo", "k1")
     assert found is not None
     copy.verify(found)
+
+
+def test_a_copy_without_times_is_hashed_once_and_that_is_remembered(
+    store: Store, make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make()
+    shutil.copytree(store.root, tmp_path / "copy", copy_function=shutil.copyfile)
+    hashed: list[Path] = []
+    monkeypatch.setattr(artefacts, "hash_file", lambda path: hashed.append(path) or hash_file(path))
+    for expected in (2, 0):
+        copy = Store(tmp_path / "copy")
+        assert copy.find("demo", "k1") is not None
+        assert copy.find("demo", "k1") is not None
+        copy.hashes.save()
+        assert len(hashed) == expected
+        hashed.clear()
+    (tmp_path / "copy/artefacts/demo/k1/b.txt").write_text("c")
+    assert Store(tmp_path / "copy").find("demo", "k1") is None, "what changed since is hashed again"
+
+
+def test_what_two_processes_learn_of_files_is_kept(tmp_path: Path) -> None:
+    for name in "ab":
+        (tmp_path / name).write_text(name)
+    one, other = (FileHashes(tmp_path / "memory") for _ in range(2))
+    one.hash(tmp_path / "a")
+    other.hash(tmp_path / "b")
+    one.save()
+    other.save()
+    again = FileHashes(tmp_path / "memory")
+    assert again.known(tmp_path / "a")
+    assert again.known(tmp_path / "b")
+
+
+def test_hashes_make_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("a")
+    hashes = FileHashes(tmp_path / "none" / "memory")
+    hashes.hash(tmp_path / "a")
+    hashes.save()
+    assert not (tmp_path / "none").exists()
+
+
+# -- what is read outside -------------------------------------------------------------------------------------------
+
+
+def reading(store: Store, text: str, state: str = "1.0") -> Artefact:
+    """What a step that reads the outer world leaves: the same recipe, whatever it found."""
+    with store.lock("place", "demo"):
+        folder = store.scratch("place")
+        (folder / "text").write_text(text)
+        (store.work("place") / "seconds").write_text("1")
+        payload = {**payload_of("demo", 1, {}, {}), "state": state}
+        return store.commit("demo", "place", payload, {}, folder, {"seconds": 1.0}, outside=True)
+
+
+def test_a_later_reading_never_replaces_one_that_others_keep(store: Store) -> None:
+    first, second = reading(store, "old"), reading(store, "new")
+    assert first.key != second.key
+    assert first.file("text").read_text() == "old"
+    assert store.find("demo", second.key) == second
+    assert not list((store.root / "quarantine").iterdir())
+    assert not list((store.root / "work").iterdir())
+
+
+def test_the_same_reading_again_keeps_the_first(store: Store) -> None:
+    first = reading(store, "old")
+    before = first.file("text").stat().st_ino
+    again = reading(store, "old")
+    assert again == first
+    assert again.file("text").stat().st_ino == before
+    for folder in ("quarantine", "tmp", "work"):
+        assert not list((store.root / folder).iterdir()), folder
+    assert reading(store, "old", state="2.0").key != first.key, "and what it was read of is part of it"
+
+
+def test_a_lost_reading_is_written_again(store: Store) -> None:
+    first = reading(store, "old")
+    damage(first.file("text"), "longer")
+    again = reading(store, "old")
+    assert again.key == first.key
+    assert again.file("text").read_text() == "old"
 
 
 def test_outside_files_are_hashed_again_only_when_they_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pretrial.errors import RequestError
-from pretrial.study.claims import Vocabulary, format_claim, parse_claim
+from pretrial.study.claims import Vocabulary, format_claim, parse_claim, wrong_margin
 from pretrial.study.schema import Claim, ClaimKind, Holds, Margin, Target
-from pretrial.study.tasks import unit
+from pretrial.study.tasks import has_ratio, unit
 
 TASKS = ("held-out", "transfer", "cloze", "piqa", "arc_easy", "lambada")
 WORDS = Vocabulary.of(
@@ -27,14 +27,14 @@ def test_the_three_kinds() -> None:
         "beats",
         "balanced→text",
         "text→text",
-        Target("transfer", None, None),
+        Target("transfer", None, "bits_per_byte"),
         Margin("relative", 0.005),
         "compute",
     )
     equal = parsed("code first equals balanced→text long on held-out prose within 0.02 bits")
     assert (equal.kind, equal.variant, equal.against) == ("equals", "code first", "balanced→text long")
     assert (equal.target, equal.margin, equal.holds) == (
-        Target("held-out", "prose", None),
+        Target("held-out", "prose", "bits_per_byte"),
         Margin("bits", 0.02),
         None,
     )
@@ -50,16 +50,41 @@ def test_the_margin_of_beats_may_be_left_out() -> None:
 @pytest.mark.parametrize(
     ("spelled", "target"),
     [
-        ("reasoning", Target("reasoning", None, None)),
-        ("reasoning piqa", Target("reasoning", "piqa", None)),
-        ("lambada", Target("language", "lambada", None)),
-        ("cloze news", Target("cloze", "news", None)),
+        ("reasoning", Target("reasoning", None, "acc")),
+        ("reasoning piqa", Target("reasoning", "piqa", "acc")),
+        ("lambada", Target("language", "lambada", "acc")),
+        ("cloze news", Target("cloze", "news", "accuracy")),
         ("transfer news (bits per byte)", Target("transfer", "news", "bits_per_byte")),
         ("reasoning (answer-bits-per-byte)", Target("reasoning", None, "answer_bits_per_byte")),
     ],
 )
 def test_targets(spelled: str, target: Target) -> None:
     assert parsed(f"code first beats text→text on {spelled}").target == target
+
+
+@pytest.mark.parametrize("tasks", [TASKS, TASKS[::-1], ("cloze", "arc_easy", "piqa", "lambada", "transfer")])
+def test_a_targets_metric_does_not_depend_on_the_order_of_tasks(tasks: tuple[str, ...]) -> None:
+    words = Vocabulary.of(("a", "b"), tasks, ("prose",), ("news",))
+    for spelled, metric in (
+        ("reasoning", "acc"),
+        ("piqa", "acc"),
+        ("cloze", "accuracy"),
+        ("transfer", "bits_per_byte"),
+    ):
+        text = f"a beats b on {spelled}"
+        claim = parse_claim(text, words)
+        assert (claim.target.metric, claim.text) == (metric, text)
+
+
+@pytest.mark.parametrize("text", ["code first beats text→text on cloze (margin)", "… by 0.2 bits"])
+def test_log_odds_take_bits_and_no_percentage(text: str) -> None:
+    whole = text.replace("…", "code first beats text→text on cloze (margin)")
+    assert parsed(whole).target == Target("cloze", None, "margin")
+    with pytest.raises(RequestError, match=r"1% does not go with margin: .* may be negative") as caught:
+        parsed("code first beats text→text on cloze (margin) by 1%")
+    assert caught.value.remedy == "write bits"
+    assert wrong_margin(Margin("relative", 0.01), "margin") is not None
+    assert wrong_margin(Margin("bits", 0.01), "margin") is None
 
 
 @pytest.mark.parametrize(
@@ -122,9 +147,9 @@ def claims(draw: st.DrawFn) -> tuple[Claim, Vocabulary]:
     words = Vocabulary.of(variants, TASKS, trained, unseen)
     variant, against = draw(st.permutations(variants))[:2]
     category, task, metrics = draw(st.sampled_from(sorted(words.targets.values(), key=str)))
-    metric = draw(st.sampled_from([None, *metrics]))
-    own = "points" if unit(metric or metrics[0]) == "share" else "bits"
-    margin = Margin(draw(st.sampled_from(["relative", own])), draw(NUMBERS))
+    metric = draw(st.sampled_from(metrics))
+    own = "points" if unit(metric) == "share" else "bits"
+    margin = Margin(draw(st.sampled_from(["relative", own] if has_ratio(metric) else [own])), draw(NUMBERS))
     kinds: list[ClaimKind] = ["beats", "equals", "not-worse"]
     fixed: list[Holds | None] = [None, "compute", "text", "order"]
     kind, holds = draw(st.sampled_from(kinds)), draw(st.sampled_from(fixed))

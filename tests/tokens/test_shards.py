@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -191,6 +193,42 @@ def test_the_mixture_reads_what_was_written(tmp_path: Path, corpora: Any, step: 
     assert files.documents == len(TEXTS)
     assert files.windows * 16 + files.dropped == made.facts["tokens"] - 1
     assert files.names(range(1, 3)) == [f"prose/{TEXTS.index(t)}" for t in in_sha_order(TEXTS)[1:3]]
+
+
+def test_the_stream_has_its_disk_space_before_it_is_written(tmp_path: Path) -> None:
+    """A page of a mapped file that finds no space kills the process."""
+    made = shards._make_array(tmp_path / "tokens.npy", np.dtype("<u2"), 1 << 20)
+    status = (tmp_path / "tokens.npy").stat()
+    assert status.st_blocks * 512 >= status.st_size > 2 << 20
+    made[:] = 7
+    made.flush()
+    assert np.load(tmp_path / "tokens.npy").tolist() == [7] * (1 << 20)
+
+
+def test_a_full_disk_is_said_and_nothing_is_left(
+    tmp_path: Path, corpora: Any, step: Any, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(descriptor: int, begin: int, size: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", refuse)
+    with pytest.raises(OSError, match="No space left") as caught:
+        run(step, tmp_path / "a", corpora({"prose": TEXTS}), tokenizer)
+    assert caught.value.errno == errno.ENOSPC
+    assert caught.value.filename == str(tmp_path / "a" / "tokens.npy")
+    assert not list((tmp_path / "a").iterdir())
+
+
+def test_a_file_system_that_cannot_reserve_is_written_to(
+    tmp_path: Path, corpora: Any, step: Any, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = run(step, tmp_path / "a", corpora({"prose": TEXTS}), tokenizer)
+
+    def refuse(descriptor: int, begin: int, size: int) -> None:
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+    monkeypatch.setattr(os, "posix_fallocate", refuse)
+    assert files_of(run(step, tmp_path / "b", corpora({"prose": TEXTS}), tokenizer).path) == files_of(expected.path)
 
 
 def test_a_source_without_training_text_fails(tmp_path: Path, corpora: Any, step: Any, tokenizer: Any) -> None:

@@ -21,8 +21,18 @@ from tests.conftest import LocalContext
 from tests.train.conftest import BATCH, CONTEXT, RECORD, STEP, course, files_of, segment
 
 from pretrial.errors import DivergedError, Interrupted, RequestError, RunError
-from pretrial.train.loop import batches, micro_batch, report_every, train_step, trainer_for
-from pretrial.train.spec import LrPiece
+from pretrial.model.decoder import attention_mask, boolean_mask
+from pretrial.train import probe
+from pretrial.train.loop import (
+    MicroBatch,
+    Trainer,
+    make_stream,
+    micro_batches,
+    report_every,
+    train_step,
+    trainer_for,
+)
+from pretrial.train.spec import LrPiece, Segment
 
 Train = Callable[..., Any]
 
@@ -87,9 +97,6 @@ def test_moments_are_kept_or_start_fresh(train: Train, carry: tuple[str, ...], r
 
 
 def test_replayed_data_are_the_first_again(train: Train, sources: dict[str, Any]) -> None:
-    from pretrial.train.loop import make_stream
-    from pretrial.train.spec import Segment
-
     replay = segment(10 * STEP, carry=("weights", "optimizer"), first_draw=(0, 0))
     config = course(segment(), replay, steps=12)
     context = LocalContext(sources["tokens:prose"].path / "out", inputs=sources)
@@ -210,19 +217,82 @@ def test_the_next_arm_takes_the_same_model_and_leaves_nothing_behind(train: Trai
     assert trainer_for(RECORD, course(steps=1)["base"]) is kept
 
 
-@pytest.mark.parametrize(("first", "last"), [(0, 40), (3, 37), (5, 5)])
-def test_batches_come_in_order_from_any_step(sources: dict[str, Any], tmp_path: Path, first: int, last: int) -> None:
-    from pretrial.train.loop import make_stream
+CPU = torch.device("cpu")
 
-    config = course(steps=1)
-    stream = make_stream(LocalContext(tmp_path / "o", inputs=sources), config["base"], [segment()])
-    for number, batch in enumerate(batches(stream, first, last, BATCH), first):
-        wanted = stream.batch(number * BATCH, BATCH)
-        assert np.array_equal(batch.tokens.numpy(), wanted.tokens[:, :-1])
-        assert np.array_equal(batch.targets.numpy(), wanted.tokens[:, 1:])
-        assert batch.sources == wanted.sources.tolist()
-        last_seen = number
-    assert last == first or last_seen == last - 1
+
+@pytest.fixture
+def stream(sources: dict[str, Any], tmp_path: Path) -> Any:
+    return make_stream(LocalContext(tmp_path / "o", inputs=sources), course(steps=1)["base"], [segment()])
+
+
+@pytest.mark.parametrize("micro", [BATCH, 2, 1])
+@pytest.mark.parametrize(("first", "last"), [(0, 40), (3, 37), (5, 5)])
+def test_micro_batches_come_in_order_from_any_step(stream: Any, first: int, last: int, micro: int) -> None:
+    parts = list(micro_batches(stream, first, last, BATCH, micro, CPU))
+    assert len(parts) == (last - first) * BATCH // micro
+    for number, part in enumerate(parts):
+        wanted = stream.batch(first * BATCH + number * micro, micro)
+        assert np.array_equal(part.tokens.numpy(), wanted.tokens[:, :-1])
+        assert np.array_equal(part.targets.numpy(), wanted.tokens[:, 1:])
+        assert np.array_equal(part.segments.numpy(), wanted.segments)
+        assert part.sources == wanted.sources.tolist()
+        assert part.mask is not None
+        assert torch.equal(part.mask, attention_mask(part.segments))
+
+
+def test_masks_are_made_for_one_micro_batch_ahead_and_no_more(stream: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch may be hundreds of sequences, and its masks, a square of the context each, gigabytes."""
+    made: list[Any] = []
+    monkeypatch.setattr("pretrial.train.loop.read_ahead_mask", lambda segments: made.append(len(segments)))
+    for number, _ in enumerate(micro_batches(stream, 0, 30, BATCH, 1, CPU), 1):
+        assert len(made) <= number + 1
+    assert made == [1] * 30 * BATCH
+
+
+def test_another_device_makes_its_masks_itself_and_attends_with_torchs_own(
+    stream: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No such device is needed: the mask that it would make is given to a CPU, which then takes the same way."""
+    config = course(steps=1, micro_tokens=2 * CONTEXT)
+    given = {device: list(micro_batches(stream, 0, 4, BATCH, 2, torch.device(device))) for device in ("cpu", "cuda")}
+    assert [part.mask for part in given["cuda"]] == [None] * 8
+    assert attention_mask(given["cuda"][0].segments.to("meta")).dtype == torch.bool
+    monkeypatch.setattr("pretrial.train.loop.attention_mask", boolean_mask)
+    told: dict[str, list[tuple[list[float], list[int], float]]] = {}
+    for device, parts in given.items():
+        trainer = Trainer(config["record"], config["base"])
+        trainer.start(1)
+        told[device] = [trainer.step(parts[i : i + 2], 1e-2) for i in range(0, 8, 2)]
+    for (losses, sources, norm), (others, same_sources, other) in zip(told["cpu"], told["cuda"], strict=True):
+        assert sources == same_sources
+        assert losses == pytest.approx(others, abs=1e-5)
+        assert norm == pytest.approx(other, rel=1e-5)
+
+
+def test_a_batch_that_is_not_whole_is_refused_and_leaves_nothing_behind(stream: Any) -> None:
+    config = course(steps=1, micro_tokens=2 * CONTEXT)
+    parts = list(micro_batches(stream, 0, 1, BATCH, 2, CPU))
+    failed, fresh = (Trainer(config["record"], config["base"]) for _ in range(2))
+    failed.start(1)
+    with pytest.raises(ValueError, match="a batch has 4 sequences, and 2 came"):
+        failed.step(parts[:1], 1e-2)
+    fresh.start(1)
+    assert failed.step(parts, 1e-2) == fresh.step(parts, 1e-2)
+
+
+def test_the_speed_is_measured_with_the_studys_shapes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    config = course(steps=1, micro_tokens=2 * CONTEXT)
+    seen: list[list[MicroBatch]] = []
+    monkeypatch.setattr(Trainer, "step", lambda self, parts, rate: seen.append(list(parts)))
+    base, record = config["base"], config["record"]
+    asked = {"record": record, "cache": str(tmp_path), "batch_sequences": BATCH} | {
+        name: base[name] for name in ("model", "vocabulary", "context")
+    }
+    assert probe.measure(asked) > 0
+    (first, second) = seen[0]
+    assert first.tokens.shape == second.targets.shape == (2, CONTEXT)
+    assert first.mask is not None
+    assert first.mask.shape == (2, 1, CONTEXT, CONTEXT)
 
 
 def test_metrics_groups_depend_on_the_step_alone() -> None:
@@ -240,14 +310,6 @@ def test_metrics_groups_depend_on_the_step_alone() -> None:
     assert 10_000 in ends
     assert 10_100 in ends
     assert len(ends) == 1000 + 900 + 100
-
-
-@pytest.mark.parametrize(
-    ("sequences", "context", "micro"),
-    [(2, 256, 2), (8, 512, 8), (16, 512, 8), (7, 1024, 1), (4, 8192, 1), (12, 1024, 4)],
-)
-def test_micro_batches_divide_the_batch(sequences: int, context: int, micro: int) -> None:
-    assert micro_batch(sequences, context, 4096) == micro
 
 
 @pytest.mark.slow

@@ -11,15 +11,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pretrial.errors import RequestError
 from pretrial.model.spec import PRESETS
+from pretrial.store.identity import fingerprint
 from pretrial.train.spec import (
+    CHECKPOINT_SECONDS,
     LrPiece,
     Segment,
-    Trajectory,
     base_json,
     checkpoint_bytes,
+    checkpoint_seconds,
     learning_rate,
     merge,
+    micro_batch,
     peak_memory,
     step_learning_rate,
 )
@@ -122,8 +126,10 @@ BASE = base_json(
 TEXT, HALF = Fraction(1), Fraction(1, 2)
 
 
-def key(*segments: Segment, at: int, base: dict[str, object] = BASE) -> str:
-    return Trajectory(base, segments).prefix(at).key
+def key(*segments: Segment, at: int = 10**9, base: dict[str, object] = BASE) -> str:
+    """The identity of a course as far as it acted on a checkpoint at so many tokens."""
+    acted = [segment.to_json() for segment in merge(segments) if segment.start < at]
+    return fingerprint({"base": base, "segments": acted})
 
 
 def test_a_prefix_is_shared_and_parts_where_the_recipes_do() -> None:
@@ -131,23 +137,18 @@ def test_a_prefix_is_shared_and_parts_where_the_recipes_do() -> None:
     assert key(*one, at=300) == key(*two, at=300)
     assert key(*one, at=500) == key(*two, at=500)
     assert key(*one, at=501) != key(*two, at=501)
-    assert Trajectory(BASE, one).shared(Trajectory(BASE, two)) == 500
-    assert Trajectory(BASE, one).shared(Trajectory(BASE, one[:1])) == 500
-    assert Trajectory(BASE, one).shared(Trajectory(BASE, one)) == float("inf")
-    assert Trajectory(BASE, one).shared(Trajectory(BASE | {"context": 128}, one)) == 0
 
 
 def test_stages_that_only_go_on_are_one() -> None:
-    whole = Trajectory(BASE, (segment(),))
-    assert Trajectory(BASE, (segment(), segment(500))).key == whole.key
-    assert Trajectory(BASE, (segment(),)).extended(segment(500)).key == whole.key
+    whole = key(segment())
+    assert key(segment(), segment(500)) == whole
     for changed in (
         segment(500, carry=("weights", "data")),
         segment(500, carry=("weights", "optimizer")),
         segment(500, TEXT),
         segment(500, lr=CONSTANT),
     ):
-        assert Trajectory(BASE, (segment(), changed)).key != whole.key
+        assert key(segment(), changed) != whole
         assert (
             len(merge((segment(), changed, replace(changed, start=700, carry=("weights", "optimizer", "data"))))) == 2
         )
@@ -155,7 +156,7 @@ def test_stages_that_only_go_on_are_one() -> None:
 
 def test_order_of_sources_matters_since_ties_go_to_the_first() -> None:
     turned = replace(segment(), sources=("code", "prose"), contents=("c-code", "c-prose"))
-    assert Trajectory(BASE, (turned,)).key != Trajectory(BASE, (segment(),)).key
+    assert key(turned) != key(segment())
 
 
 def test_the_horizon_parts_decays_and_not_constants() -> None:
@@ -191,7 +192,7 @@ def test_contents_of_sources_bear_identity() -> None:
 
 def test_a_key_stays_what_it_was() -> None:
     """Golden: when this fails, results of earlier versions are lost to everyone; raise SEMANTICS and say so."""
-    assert Trajectory(BASE, (segment(), segment(500, TEXT))).key == "bf8e2b479dcca913a1c3b23d16a71ac9"
+    assert key(segment(), segment(500, TEXT)) == "bf8e2b479dcca913a1c3b23d16a71ac9"
 
 
 def test_segments_survive_json() -> None:
@@ -218,9 +219,9 @@ def test_wrong_segments_are_refused(change: dict[str, object], message: str) -> 
 
 def test_segments_start_at_zero_and_in_order() -> None:
     with pytest.raises(ValueError, match="starts at 0"):
-        Trajectory(BASE, (segment(5),))
+        merge([segment(5)])
     with pytest.raises(ValueError, match="start in order"):
-        Trajectory(BASE, (segment(), segment(500, TEXT), segment(400, HALF)))
+        merge([segment(), segment(500, TEXT), segment(400, HALF)])
 
 
 def test_unresolved_precision_bears_no_identity() -> None:
@@ -231,17 +232,37 @@ def test_unresolved_precision_bears_no_identity() -> None:
         )  # fmt: skip
 
 
-def test_the_rate_follows_the_segment_of_the_step() -> None:
-    course = Trajectory(BASE, (segment(lr=CONSTANT), segment(512, lr=LrPiece("linear", 4e-3, start=512, end=1536))))
-    assert course.batch_tokens == 512
-    assert course.learning_rate(0) == 1e-2
-    assert course.learning_rate(512) == pytest.approx(3e-3)
-
-
 def test_memory_and_disk_grow_with_the_model() -> None:
     assert checkpoint_bytes(PRESETS["1m"], 4096) == 12 * 1_327_744
     assert 1e9 < peak_memory(PRESETS["1m"], 4096, 256, 2) < 1.3e9 < peak_memory(PRESETS["1m"], 4096, 256, 200)
     assert peak_memory(PRESETS["1b"], 50304, 2048, 1) > 16e9
+
+
+@pytest.mark.parametrize(
+    ("sequences", "context", "micro"),
+    [(2, 256, 2), (8, 512, 8), (16, 512, 8), (7, 1024, 1), (4, 8192, 1), (12, 1024, 4)],
+)
+def test_micro_batches_divide_the_batch(sequences: int, context: int, micro: int) -> None:
+    assert micro_batch(sequences, context, 4096) == micro
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"), [(None, CHECKPOINT_SECONDS), ("", CHECKPOINT_SECONDS), ("0", 0.0), ("2.5", 2.5)]
+)
+def test_how_often_training_saves_is_set_by_the_environment(
+    monkeypatch: pytest.MonkeyPatch, said: str | None, seconds: float
+) -> None:
+    monkeypatch.delenv("PRETRIAL_CHECKPOINT_SECONDS", raising=False)
+    if said is not None:
+        monkeypatch.setenv("PRETRIAL_CHECKPOINT_SECONDS", said)
+    assert checkpoint_seconds() == seconds
+
+
+@pytest.mark.parametrize("said", ["abc", "-1", "nan", "1 minute"])
+def test_what_is_no_number_of_seconds_is_refused(monkeypatch: pytest.MonkeyPatch, said: str) -> None:
+    monkeypatch.setenv("PRETRIAL_CHECKPOINT_SECONDS", said)
+    with pytest.raises(RequestError, match=f"PRETRIAL_CHECKPOINT_SECONDS is '{said}'"):
+        checkpoint_seconds()
 
 
 def test_planning_needs_no_torch() -> None:

@@ -1,8 +1,8 @@
 """Effects, how sure they are, and what becomes of claims.
 
 Reads items (one row per item, checkpoint and metric) and the study's design, returns comparisons, judged
-claims and sentences. Numpy and the standard library only; docs/decisions.md, sections 8 and 9, binds its
-columns and verdicts. Does not: evaluate models, average different metrics, or write files.
+claims and sentences. Numpy and the standard library only; docs/decisions.md, sections 8 to 10,
+binds its columns and verdicts. Does not: evaluate models, average different metrics, or write files.
 """
 
 from pretrial.analysis.analyse import Analysis, analyse

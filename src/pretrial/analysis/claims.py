@@ -8,16 +8,16 @@ holds when
 A margin in per cent of the baseline makes m = share × (baseline − chance), so each line is a *linear
 contrast* of the two scores and is tested as such: exact, without dividing by an estimate. Each contrast has
 its own two-way standard error and degrees of freedom, hence a one-sided p; equals takes the larger of its
-two. A relative margin does not exist where the baseline is within two standard errors of zero or of chance:
-the claim is then undecided.
+two. A relative margin does not exist where the baseline is not two standard errors above zero or chance: the
+claim is then undecided.
 
 *Supported*: Holm-adjusted p ≤ 2.5%. *Refuted*: the opposite statement's Holm-adjusted p ≤ 2.5% (for equals
 the opposite is |gain| > m, with the p of the interval null at its edge). Holm runs over all registered
 claims, once per direction; a claim that cannot be tested stays in the family with p = 1, so its size is
 fixed at registration. Claims that were not registered in time form their own family and are marked
 exploratory. *Equivalent* (beats and not-worse only): the 95% interval lies within ±δ of the study's
-margins. Otherwise *undecided*, with the reason. One seed, a missing arm, or a comparison that does not hold
-what the claim says it holds: undecided.
+margins. Otherwise *undecided*, with the reason. One seed, a missing arm, a mean that lacks a task, arms that
+score the same throughout, or a comparison that does not hold what the claim says it holds: undecided.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from pretrial.analysis.companions import PERMUTATION_FROM, bootstrap, sign_flip
 from pretrial.analysis.data import Design, ItemTable, RegisteredClaim
 from pretrial.analysis.distributions import LEVEL
-from pretrial.analysis.effects import DESCRIPTIVE, MEAN, Finding, Layout, Place, find, lies_within
+from pretrial.analysis.effects import DESCRIPTIVE, FLAT, MEAN, Finding, Layout, Place, find, lies_within
 from pretrial.analysis.multiplicity import holm, holm_levels
 from pretrial.analysis.rows import ClaimResult
 from pretrial.analysis.sample import Estimate, Sample
@@ -75,7 +75,7 @@ def place_of(claim: Claim, design: Design, layout: Layout) -> Place | str:
             return f"no result for {target.task}"
     available = [metric for c, metric in layout.targets() if c == category]
     if target.task is not None:
-        available = [m for m in available if target.task in layout.tasks(category, m)]
+        available = [m for m in available if target.task in layout.found(category, m)]
     metric = target.metric if target.metric is not None else next(iter(available), None)
     what = " ".join(filter(None, (category, target.task, f"({target.metric})" if target.metric else None)))
     if metric is None or metric not in available:
@@ -134,14 +134,16 @@ def _obstacle(claim: Claim, design: Design, finding: Finding, layout: Layout) ->
             return f"the mean lacks {', '.join(absent)}"
     if data.same_checkpoint:
         return "both arms end in the same checkpoint"
-    if not data.contrast(1.0).known:
+    plain = data.contrast(1.0)
+    if not plain.known:
         return "there is no standard error"
+    if plain.flat:
+        return f"{FLAT}: both arms score the same on every item in every seed"
     if claim.margin.kind == "relative" and claim.margin.value and not finding.base_above_zero():
-        return (
-            f"{claim.against} is within two standard errors of chance: a percentage of it does not exist"
-            if finding.chance is not None
-            else f"{claim.against} is within two standard errors of zero: a percentage of it does not exist"
-        )
+        zero = "zero" if finding.chance is None else "chance"
+        above = data.base_score + finding.offset > 0
+        where = f"within two standard errors of {zero}" if above else f"not above {zero}"
+        return f"{claim.against} is {where}: a percentage of it does not exist"
     return ""
 
 

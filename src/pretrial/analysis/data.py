@@ -136,11 +136,16 @@ def _factorise(column: list[Any]) -> tuple[list[Any], Codes]:
 
 @dataclass(frozen=True)
 class MetricFacts:
-    """What a metric's number means. `unit` is "bits per byte", "share" (0 to 1) or another unit's name."""
+    """What a metric's number means.
+
+    `unit` is "bits per byte", "share" (0 to 1) or another unit's name. `ratio` is False for a number without a zero
+    of its own (log-odds), of which a percentage means nothing.
+    """
 
     higher_is_better: bool
     unit: str = ""
     version: int = 1
+    ratio: bool = True
 
 
 @dataclass(frozen=True)
@@ -174,11 +179,12 @@ class RegisteredClaim:
 class Design:
     """What the study file and the plan say about the arms whose items are compared.
 
-    `seeds` are all seeds asked for; `missing` says why (variant, seed) has no result. `categories` gives
-    each category's tasks, `metrics` all metrics (the first that a target has is its default), `chance` a
-    guesser's score by (task, metric), `margins` δ by metric, `pairs` facts by (variant, against), `ends`
-    the token count at which each variant ends (by default its last one in the table), `dose` the (category,
-    task) that some arm trained on, `parameters` the model's size.
+    `seeds` are all seeds asked for; `missing` says why (variant, seed) has no result, `lost` why one (variant,
+    seed, tokens, category, task) has none. `categories` gives each category's tasks as planned, `planned` the metrics
+    that a (category, task) should have: a mean over a category lacks those without a result. `metrics` are all
+    metrics (the first that a target has is its default), `chance` a guesser's score by (task, metric), `margins`
+    δ by metric, `pairs` facts by (variant, against), `ends` the token count at which each variant ends (by default
+    its last one in the table), `dose` the (category, task) that some arm trained on, `parameters` the model's size.
     """
 
     baseline: str
@@ -186,7 +192,9 @@ class Design:
     seeds: tuple[int, ...]
     categories: Mapping[str, tuple[str, ...]]
     metrics: Mapping[str, MetricFacts]
+    planned: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
     missing: Mapping[tuple[str, int], str] = field(default_factory=dict)
+    lost: Mapping[tuple[str, int, int, str, str], str] = field(default_factory=dict)
     chance: Mapping[tuple[str, str], float] = field(default_factory=dict)
     margins: Mapping[str, Margin] = field(default_factory=dict)
     claims: tuple[RegisteredClaim, ...] = ()

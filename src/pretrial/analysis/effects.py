@@ -3,15 +3,16 @@
 Points are matched on tokens. The *final* comparison of a pair is at the variant's end if the baseline has a
 checkpoint there, and end against end where it has none or where the pair holds text fixed (then the totals
 differ on purpose); a difference of the ends is flagged. A category's mean is its own row where the category
-has at least two tasks with the metric; different metrics are never averaged.
+has at least two tasks with the metric, by plan or in fact; different metrics are never averaged.
 
 Verdict of a row: better or worse when the adjusted two-sided p is at most 5% (so the 95% interval excludes
-zero); equivalent when the 95% interval lies within ±δ; else undecided, and always so with one seed. The
-adjustment is Benjamini and Hochberg's over the exploratory rows of one family. Families: all final
-comparisons of the study; and, for points before the end, all comparisons at the same token count. Rows of
-registered claims leave them and form a family of Holm's. `p` agrees with the interval; `p_adjusted` is made
-of guarded p-values (`variance`), which keep their rate far out in the tail, so it can exceed `p` in a
-family of one.
+zero); equivalent when the 95% interval lies within ±δ; else undecided. Always undecided: one seed; a mean that
+lacks a task of its category; arms that score the same on every item in every seed (a floor or a ceiling), where
+nothing varies and nothing is known of a difference. The adjustment is Benjamini and Hochberg's over the
+exploratory rows of one family. Families: all final comparisons of the study; and, for points before the end, all
+comparisons at the same token count. Rows of registered claims leave them and form a family of Holm's. `p` agrees
+with the interval; `p_adjusted` is made of guarded p-values (`variance`), which keep their rate far out in the
+tail, so it can exceed `p` in a family of one.
 """
 
 from __future__ import annotations
@@ -29,6 +30,12 @@ from pretrial.study.schema import Margin
 
 MEAN = "mean"
 DESCRIPTIVE = "descriptive"
+LACKS = "mean without "
+"""Flag of a category's mean: the task that it lacks follows."""
+FLAT = "nothing varies"
+"""Flag of a row whose arms score the same on every item in every seed; for a mean, "… in TASK" for a part of it."""
+ONE_ITEM, ONE_CLUSTER = "one item", "one cluster"
+"""Flags of a task with a single item, or with items of a single document or group; "… in TASK" for a mean."""
 ALPHA = 1.0 - LEVEL
 
 
@@ -64,6 +71,11 @@ class Finding:
         """Whether the base less chance is two standard errors above zero, so that ratios to it exist."""
         return self.sample is not None and _above_chance(self.sample.contrast(0.0, 1.0, self.offset))
 
+    @property
+    def tested(self) -> bool:
+        """Whether the comparison gets an adjusted p and a verdict."""
+        return self.row.p is not None and _whole(self.row)
+
 
 class Layout:
     """What the table holds where: points of each arm, and the tasks of a category that have a metric."""
@@ -91,18 +103,29 @@ class Layout:
             return self._design.ends[variant]
         return max(self.points(variant), default=None)
 
+    def found(self, category: str, metric: str) -> set[str]:
+        """Tasks of a category that have a metric anywhere in the study."""
+        return self._tasks.get((category, metric), set())
+
     def tasks(self, category: str, metric: str) -> tuple[str, ...]:
-        """All tasks of a category that have a metric anywhere in the study, in the category's order."""
+        """All tasks of a category that should have a metric, or have it, in the category's order."""
         named = self._design.categories.get(category, ())
-        found = self._tasks.get((category, metric), set())
-        return (*(t for t in named if t in found), *sorted(found - set(named)))
+        found = self.found(category, metric)
+        planned = {t for t in named if metric in self._design.planned.get((category, t), ())}
+        return (*(t for t in named if t in found | planned), *sorted(found - set(named)))
 
     def tasks_at(self, place: Place) -> tuple[str, ...]:
         """Those of them that both arms have at a place; all that one arm has where the other has none."""
-        own = self._at.get((place.variant, place.tokens, place.category, place.metric), set())
-        other = self._at.get((place.base, place.base_tokens, place.category, place.metric), set())
+        own, other = self._have(place)
         have = own & other if own and other else own | other
         return tuple(t for t in self.tasks(place.category, place.metric) if t in have)
+
+    def _have(self, place: Place) -> tuple[set[str], set[str]]:
+        """Tasks that each arm has at a place."""
+        return (
+            self._at.get((place.variant, place.tokens, place.category, place.metric), set()),
+            self._at.get((place.base, place.base_tokens, place.category, place.metric), set()),
+        )
 
     def targets(self) -> list[tuple[str, str]]:
         """(category, metric) in the order of the design."""
@@ -138,7 +161,11 @@ class Layout:
             for category, metric in self.targets():
                 mean = Place(variant, base, tokens, base_tokens, category, MEAN, metric, (tokens, base_tokens) == final)
                 tasks = self.tasks_at(mean)
-                if len(self.tasks(category, metric)) > 1 and len(tasks) > 1:
+                if mean.final:
+                    # A task that one arm lacks at the end has its row too, which names what is missing.
+                    own, other = self._have(mean)
+                    tasks = tuple(t for t in self.tasks(category, metric) if t in own | other)
+                if len(self.tasks(category, metric)) > 1 and tasks:
                     made.append(mean)
                 made += [replace(mean, task=task) for task in tasks]
         return made
@@ -167,9 +194,11 @@ def find(table: ItemTable, design: Design, layout: Layout, place: Place) -> Find
     flags += _ends(layout, place)
     flags += _missing(table, design, place, tasks, data)
     if place.task == MEAN:
-        flags += [f"mean without {t}" for t in layout.tasks(place.category, place.metric) if t not in tasks]
+        flags += [LACKS + t for t in layout.tasks(place.category, place.metric) if t not in tasks]
     if any((place.category, task) in design.dose for task in tasks):
         flags.append("dose check")
+    if data is not None:
+        flags += _thin(place, tasks, data)
     stage = table.stages.get((place.variant, place.tokens), "")
     row = Comparison(
         variant=place.variant,
@@ -204,10 +233,26 @@ def find(table: ItemTable, design: Design, layout: Layout, place: Place) -> Find
     )
     if data is None:
         return Finding(place, row, None, chance)
-    return Finding(place, _measured(row, data, chance, design.margins.get(place.metric)), data, chance)
+    margin = design.margins.get(place.metric)
+    return Finding(place, _measured(row, data, chance, margin, ratio=facts.ratio), data, chance)
 
 
-def _measured(row: Comparison, data: Sample, chance: float | None, margin: Margin | None) -> Comparison:
+def _thin(place: Place, tasks: Sequence[str], data: Sample) -> list[str]:
+    """Flags of tasks whose items say little: one item or one cluster, or the same score of both arms throughout."""
+    flags = []
+    throughout = data.contrast(1.0).flat
+    if throughout and not data.same_checkpoint:
+        flags.append(FLAT)
+    for task, sums in zip(tasks, data.tasks, strict=True):
+        where = f" in {task}" if place.task == MEAN else ""
+        if len(sums.clusters) == 1:
+            flags.append((ONE_ITEM if sums.items == 1 else ONE_CLUSTER) + where)
+        if sums.flat and not throughout:
+            flags.append(FLAT + where)
+    return flags
+
+
+def _measured(row: Comparison, data: Sample, chance: float | None, margin: Margin | None, *, ratio: bool) -> Comparison:
     plain = data.contrast(1.0)
     offset = -(chance or 0.0)
     flags = list(row.flags)
@@ -218,21 +263,23 @@ def _measured(row: Comparison, data: Sample, chance: float | None, margin: Margi
     if data.same_checkpoint:
         flags.append("same checkpoint")
     base = data.contrast(0.0, 1.0, offset)
-    ratio_exists = _above_chance(base)
-    if chance is not None and not ratio_exists:
+    ratio_exists = ratio and _above_chance(base)
+    if chance is not None and not _above_chance(base):
         other = data.contrast(1.0, 1.0, offset)
         flags.append("base at chance" if _above_chance(other) else "both at chance")
+    # The same model on both sides is known to differ by nothing; arms that only score the same are not.
+    known = plain.known and (data.same_checkpoint or not plain.flat)
     relative = low = high = None
-    if ratio_exists and plain.known:
+    if ratio_exists and known:
         between = data.ratio(offset, plain)
         if between is not None:
             relative, (low, high) = plain.value / base.value, between
-    half = plain.half if plain.known else None
+    half = plain.half if known else None
     several = len(data.seeds) > 1
     delta = None
     if margin is not None and (margin.kind != "relative" or ratio_exists):
         delta = margin.delta(base.value)
-    tested = several and plain.known and not data.same_checkpoint
+    tested = several and known and not data.same_checkpoint
     return replace(
         row,
         base_value=data.base_score,
@@ -240,8 +287,8 @@ def _measured(row: Comparison, data: Sample, chance: float | None, margin: Margi
         absolute=plain.value,
         low=plain.value - half if half is not None else None,
         high=plain.value + half if half is not None else None,
-        se=plain.se if plain.known else None,
-        df=plain.df if plain.known else None,
+        se=plain.se if known else None,
+        df=plain.df if known else None,
         relative=relative,
         relative_low=low,
         relative_high=high,
@@ -250,7 +297,7 @@ def _measured(row: Comparison, data: Sample, chance: float | None, margin: Margi
         delta=delta,
         n_items=data.n_items,
         n_seeds=len(data.seeds),
-        method=_method(data, plain),
+        method=_method(data, plain, known=known),
         flags=tuple(flags),
     )
 
@@ -264,7 +311,7 @@ def settle(findings: Sequence[Finding], design: Design, claimed: Mapping[Place, 
     """Rows with adjusted p and verdict, in the order given. `claimed`: registered claims by place."""
     families: dict[str | int, list[int]] = {}
     for k, finding in enumerate(findings):
-        if finding.row.p is None:
+        if not finding.tested:
             continue
         place = finding.place
         family = "claims" if claimed.get(place) else "final" if place.final else place.tokens
@@ -291,16 +338,21 @@ def _verdict(finding: Finding, p_adjusted: float | None, margin: Margin | None, 
     row = finding.row
     flags = [*row.flags] if registered else [*row.flags, "exploratory"]
     verdict = "undecided"
-    within = row.n_seeds > 1 and lies_within(row, margin)
+    within = _whole(row) and row.n_seeds > 1 and lies_within(row, margin)
     if p_adjusted is not None and row.absolute is not None and p_adjusted <= ALPHA:
         verdict = "better" if (row.absolute > 0) == row.higher_is_better else "worse"
         if within:
             flags.append("within δ")
     elif within:
         verdict = "equivalent"
-    elif row.p is not None and row.p <= ALPHA:
+    elif _whole(row) and row.p is not None and row.p <= ALPHA:
         flags.append("not after correction for the number of comparisons")
     return replace(row, p_adjusted=p_adjusted, verdict=verdict, flags=tuple(flags))
+
+
+def _whole(row: Comparison) -> bool:
+    """Whether a category's mean has all its tasks."""
+    return not any(flag.startswith(LACKS) for flag in row.flags)
 
 
 def lies_within(row: Comparison, margin: Margin | None) -> bool:
@@ -325,10 +377,12 @@ def _above_chance(estimate: Estimate) -> bool:
     return estimate.value > (2.0 * estimate.se if estimate.known else 0.0)
 
 
-def _method(data: Sample, plain: Estimate) -> str:
+def _method(data: Sample, plain: Estimate, *, known: bool) -> str:
     several = len(data.seeds) > 1
     clusters = "" if data.n_clusters == data.n_items else f", {data.n_clusters} clusters"
     spread = [u.shape[-1] > 1 for u in data.difference]
+    if plain.known and not known:
+        return f"no interval ({FLAT})"
     if not plain.known:
         return "no interval (one seed, one cluster)"
     if not several:
@@ -359,7 +413,9 @@ def _missing(table: ItemTable, design: Design, place: Place, tasks: Sequence[str
                 t for t in tasks if CellKey(arm, seed, tokens, place.category, t, place.metric) not in table.cells
             ]
             if lacking:
-                flags.append(f"seed {seed} of {arm} missing: {design.missing.get((arm, seed), 'no result')}")
+                reasons = [design.missing.get((arm, seed))]
+                reasons += [design.lost.get((arm, seed, tokens, place.category, t)) for t in lacking]
+                flags.append(f"seed {seed} of {arm} missing: {next(filter(None, reasons), 'no result')}")
     return flags
 
 

@@ -33,12 +33,18 @@ from pretrial.analysis.variance import (
 
 @dataclass(frozen=True)
 class TaskSums:
-    """One task: both arms' Σ value by seed and cluster [S, G], Σ weight by cluster [G], clusters' codes."""
+    """One task: both arms' Σ value by seed and cluster [S, G], Σ weight by cluster [G], clusters' codes, items."""
 
     variant: Array
     base: Array
     weight: Array
     clusters: Codes
+    items: int = 0
+
+    @property
+    def flat(self) -> bool:
+        """Whether both arms score the same in every seed and cluster."""
+        return bool((self.variant == self.base).all())
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,11 @@ class Estimate:
     def known(self) -> bool:
         """Whether there is a standard error at all."""
         return not math.isnan(self.se)
+
+    @property
+    def flat(self) -> bool:
+        """Whether nothing varies: zero, with a standard error of zero. That tells no size of any difference."""
+        return self.value == 0.0 and self.se == 0.0
 
     @property
     def half(self) -> float:
@@ -193,7 +204,7 @@ def sample(
     if not shared or not tasks:
         return None
     sums: list[TaskSums] = []
-    n_items = left_out = 0
+    left_out = 0
     same = True
     for task in tasks:
         own = [cells[key(variant, s, task)] for s in shared]
@@ -202,10 +213,10 @@ def sample(
         made = _task_sums(own, other, f"{category} {task}, {metric}")
         if made is None:
             return None
-        task_sums, count, missing = made
+        task_sums, missing = made
         sums.append(task_sums)
-        n_items += count
         left_out += missing
+    n_items = sum(task.items for task in sums)
     return from_sums(sums, tuple(shared), n_items=n_items, items_left_out=left_out, same_checkpoint=same)
 
 
@@ -250,7 +261,7 @@ def from_sums(
     )
 
 
-def _task_sums(own: list[Cell], other: list[Cell], what: str) -> tuple[TaskSums, int, int] | None:
+def _task_sums(own: list[Cell], other: list[Cell], what: str) -> tuple[TaskSums, int] | None:
     first, *rest = [*own, *other]
     items = first.item
     if all(np.array_equal(c.item, items) for c in rest):
@@ -285,8 +296,8 @@ def _task_sums(own: list[Cell], other: list[Cell], what: str) -> tuple[TaskSums,
             by_cluster(other, chosen[n:]),
             np.asarray(np.bincount(group, weights=weight, minlength=len(codes)), dtype=np.float64),
             codes,
+            len(weight),
         ),
-        len(weight),
         left_out,
     )
 

@@ -23,16 +23,16 @@ Degrees of freedom: Satterthwaite's
 
 with A' = A·(1 + 2/(S−1)) and B' = B·(1 + 2/(G−1)), at least the smallest of S − 1 and every G − 1 (the
 formula's own bound when nothing is subtracted), and exactly 1 for two seeds. The plain formula falls short
-of 93% coverage with three seeds for two reasons, both measured (docs/decisions.md, section 9). At the floor
+of 93% coverage with three seeds for two reasons, both measured (docs/decisions.md, section 10). At the floor
 it takes the residual's (S−1)(G−1) degrees of freedom, so a seed variance that came out small by luck
 narrows the interval twice: keeping the formula, with the floor as its numerator, is continuous there. And a
 component estimated from few seeds has E[Â²] = A²·(1 + 2/(S−1)): the weight of a small estimate is raised by
 that factor.
 
-Satterthwaite's approximation is good near 95% and poor far out in the tail: with three seeds it errs up to
-2.4 times too often at 1%, and corrections for many comparisons work there. So adjusted p-values and claims
-use a *guarded* bound that keeps its level everywhere (`guarded_weights`); it is never used for the printed
-intervals.
+Satterthwaite's approximation is good near 95% and poor far out in the tail: with three seeds it errs several
+times too often at 1% (docs/decisions.md, section 10), and corrections for many comparisons work there. So
+adjusted p-values and claims use a *guarded* bound that keeps its level everywhere (`guarded_weights`); it is
+never used for the printed intervals.
 
 Arrays may have leading axes (repetitions of a simulation): the last two are always seeds × clusters. Does
 not do: unbalanced crossings. Who calls it has kept the items that all seeds of both arms share.
@@ -156,11 +156,12 @@ def half_width(sure: Uncertainty, level: float = LEVEL) -> Array:
 def tail(estimate: Array | float, sure: Uncertainty) -> Array:
     """One-sided p of "the true value is at most zero" by Satterthwaite's t: P(T > estimate / SE).
 
-    Agrees with the interval. Without variation (SE zero) the estimate decides alone: 0 above zero, else 1.
+    Agrees with the interval; an estimate of exactly zero has 0.5. Without variation (SE zero) the sign decides
+    alone: 0 above zero, 1 below.
     """
     value = np.asarray(estimate, dtype=np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = np.where(sure.se > 0, value / sure.se, np.where(value > 0, np.inf, -np.inf))
+        ratio = np.where(sure.se > 0, value / sure.se, np.where(value == 0, 0.0, np.copysign(np.inf, value)))
     return t_sf(np.where(np.isnan(sure.se), np.nan, ratio), np.where(np.isnan(sure.df), 1.0, sure.df))
 
 
@@ -228,11 +229,14 @@ def guarded_half_width(parts: Components, alpha: float) -> Array:
 def guarded_tail(estimate: float, parts: Components) -> float:
     """One-sided p of "the true value is at most zero": the level at which the guarded bound is zero.
 
-    Scalar. Not below 1e-60; without variation the estimate decides alone.
+    Scalar. Not below 1e-60; 0.5 for an estimate of exactly zero, to which p tends from both sides; without
+    variation the sign decides alone.
     """
     size = abs(estimate)
-    if size == 0.0 or float(guarded_half_width(parts, 0.025)) == 0.0:
-        return 0.0 if estimate > 0 else 1.0
+    if size == 0.0:
+        return 0.5
+    if float(guarded_half_width(parts, 0.025)) == 0.0:
+        return _turned(0.0, estimate)
     low, high = -60.0 * np.log(10.0), np.log(0.5)  # of log p
     f_low = _excess(size, parts, low)
     if f_low <= 0:

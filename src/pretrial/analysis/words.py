@@ -11,9 +11,11 @@ import math
 from collections.abc import Sequence
 
 from pretrial.analysis.data import Design
+from pretrial.analysis.effects import FLAT, LACKS, ONE_CLUSTER, ONE_ITEM
 from pretrial.analysis.rows import ClaimResult, Comparison
 
 METHOD_CHECK_BELOW = 15_000_000
+"""Parameters under which a study is a method check (design, invariant 9)."""
 
 
 def percent(share: float, *, signed: bool = False, like: float | None = None) -> str:
@@ -75,6 +77,36 @@ def counts(row: Comparison | ClaimResult) -> str:
 
 def sentence(row: Comparison, design: Design) -> str:
     """What one comparison says, in one sentence."""
+    notes = _caveats(row)
+    text = _said(row, design)
+    return f"{text[:-1]}; {'; '.join(notes)}." if notes else text
+
+
+def _caveats(row: Comparison) -> list[str]:
+    """What a row's number leaves out."""
+    if row.n_seeds == 0:
+        return []
+    found = []
+    if lacking := _named(row, LACKS):
+        found.append(f"the mean lacks {', '.join(lacking)}, so there is no verdict")
+    if ONE_ITEM in row.flags:
+        found.append("it has one item, so the interval is over seeds alone")
+    if ONE_CLUSTER in row.flags:
+        found.append("all its items belong together, so the interval is over seeds alone")
+    for flag, what in ((ONE_ITEM, "one item"), (ONE_CLUSTER, "only items that belong together")):
+        if tasks := _named(row, f"{flag} in "):
+            found.append(f"{', '.join(tasks)} {'has' if len(tasks) == 1 else 'have'} {what}")
+    if tasks := _named(row, f"{FLAT} in "):
+        found.append(f"both score the same throughout on {', '.join(tasks)}")
+    return found
+
+
+def _named(row: Comparison, flag: str) -> list[str]:
+    """Tasks that a row's flags name after `flag`."""
+    return [text.removeprefix(flag) for text in row.flags if text.startswith(flag)]
+
+
+def _said(row: Comparison, design: Design) -> str:
     where = target(row)
     if row.n_seeds == 0:
         return f"{row.variant} and {row.baseline} cannot be compared on {where}: no seed has a result in both."
@@ -88,6 +120,11 @@ def sentence(row: Comparison, design: Design) -> str:
     size = difference(row, design)
     if "same checkpoint" in row.flags:
         return f"{row.variant} and {row.baseline} are the same model so far ({where})."
+    if FLAT in row.flags:
+        return (
+            f"{row.variant} and {row.baseline} score the same on every item of {where} in every seed ({counts(row)}): "
+            "where nothing varies, nothing is known of a difference."
+        )
     if row.n_seeds == 1:
         return (
             f"{row.variant} against {row.baseline} on {where}: {size} over items of one seed; "
@@ -135,6 +172,14 @@ def does_not_show(rows: Sequence[Comparison], claims: Sequence[ClaimResult], des
             f"Whether anything transfers, on {', '.join(doses)}: an arm trained on these sources, so they "
             "are dose checks."
         )
+    for flag, why in (
+        (FLAT, "both arms score the same on every item in every seed"),
+        (ONE_ITEM, "there is one item, and another may say otherwise"),
+        (ONE_CLUSTER, "all items belong together, and others may say otherwise"),
+    ):
+        where = sorted({target(row) for row in rows if flag in row.flags and row not in wide})
+        if where:
+            said.append(f"A difference on {', '.join(where)}: {why}.")
     for flag in ("base at chance", "both at chance"):
         where = sorted({target(row) for row in rows if flag in row.flags})
         if where:

@@ -13,9 +13,11 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
+from types import SimpleNamespace, TracebackType
 from typing import Any, Self
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -70,6 +72,19 @@ def document(record: Record, group: str, license: str | None) -> dict[str, Any] 
         # JSON can spell half of a surrogate pair, which is no character.
         return Reject("undecodable", record.where, excerpt(record.text))
     return row
+
+
+def save_array(path: Path, array: npt.NDArray[Any]) -> None:
+    """The bytes of `np.save`; an `OSError` says why, and leaves no file.
+
+    Writing an array to a file itself, numpy loses the number of the system's error, by which a full disk is known.
+    """
+    try:
+        with path.open("wb") as file:
+            np.lib.format.write_array(SimpleNamespace(write=file.write), array, allow_pickle=False)
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 class Writer:

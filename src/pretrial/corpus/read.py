@@ -17,7 +17,7 @@ import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pyarrow as pa
@@ -25,7 +25,6 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pretrial.corpus.documents import QUARANTINE, SCHEMA, Writer, document
-from pretrial.corpus.languages import top_level
 from pretrial.corpus.readers.docstrings import read_docstrings
 from pretrial.corpus.readers.jsonl import compression, read_jsonl, spans
 from pretrial.corpus.readers.metadata import read_metadata
@@ -50,7 +49,7 @@ def read_corpus(ctx: StepContext) -> Json:
     """Step function of kind "corpus".
 
     Config: `spec.source_config` and, for a source that reads files of its own, `files`, their (name,
-    SHA-256).
+    SHA-256), in a tree (name, SHA-256, unit).
     Settings: `spec.source_settings`. Inputs: `snapshot`, for a source that reads the installation.
 
     Returns:
@@ -195,12 +194,11 @@ def _plan(ctx: StepContext) -> list[Part]:
     if read["scope"] != "paths":
         count = ctx.inputs["snapshot"].facts["row_groups"]
         return [({"row_group": group}, {}, f"part {group + 1} of {count}") for group in range(count)]
-    files = [(name, sha) for name, sha in ctx.config["files"]]
     paths = _paths(ctx)
-    if read["kind"] not in ("jsonl", "parquet"):
-        return _tree_plan(files, paths, read["cap_group"])
+    if "tree" in read:
+        return _tree_plan(ctx.config["files"], paths, read["cap_group"])
     parts: list[Part] = []
-    for name, sha in files:
+    for name, sha in ctx.config["files"]:
         path = paths[name]
         whole: Json = {"file": name, "sha256": sha}
         large = read["kind"] == "jsonl" and path.stat().st_size > SPAN_BYTES and compression(path) is None
@@ -213,14 +211,14 @@ def _plan(ctx: StepContext) -> list[Part]:
     return parts
 
 
-def _tree_plan(files: Sequence[tuple[str, str]], paths: Mapping[str, Path], cap: int | None) -> list[Part]:
-    sizes = {name: paths[name].stat().st_size for name, _ in files}
-    taken = _under_cap(sizes, cap)
+def _tree_plan(files: Sequence[list[str]], paths: Mapping[str, Path], cap: int | None) -> list[Part]:
+    sizes = {name: paths[name].stat().st_size for name, _, _ in files}
+    taken = _under_cap({name: _package(name, unit) for name, _, unit in files}, sizes, cap)
     parts: list[Part] = []
     run: list[list[str]] = []
     total = 0
-    for place, (name, sha) in enumerate(kept := [item for item in files if item[0] in taken]):
-        run.append([name, sha])
+    for place, (name, sha, unit) in enumerate(kept := [item for item in files if item[0] in taken]):
+        run.append([name, sha, unit])
         total += sizes[name]
         if total >= TREE_BYTES or place == len(kept) - 1:
             label = run[0][0] if len(run) == 1 else f"{run[0][0]} … {run[-1][0]}"
@@ -229,23 +227,28 @@ def _tree_plan(files: Sequence[tuple[str, str]], paths: Mapping[str, Path], cap:
     return parts
 
 
-def _under_cap(sizes: Mapping[str, int], cap: int | None) -> set[str]:
-    """Names of the files to read: of each top folder, in hash order, until the next would pass the cap."""
+def _package(name: str, unit: str) -> str:
+    """The unit of a file; where it lies in none, its own name without what follows the last dot."""
+    return unit or PurePosixPath(name).stem
+
+
+def _under_cap(packages: Mapping[str, str], sizes: Mapping[str, int], cap: int | None) -> set[str]:
+    """Names of the files to read: of each package, in hash order, until the next would pass the cap."""
     if cap is None:
         return set(sizes)
     taken: set[str] = set()
     totals: Counter[str] = Counter()
     for name in sorted(sizes, key=lambda name: hashlib.sha256(name.encode()).digest()):
         # A total that passed the cap stays above it, so nothing follows a file that did not fit.
-        totals[top_level(name)] += sizes[name]
-        if totals[top_level(name)] <= cap:
+        totals[packages[name]] += sizes[name]
+        if totals[packages[name]] <= cap:
             taken.add(name)
     return taken
 
 
 def _paths(ctx: StepContext) -> dict[str, Path]:
     paths = dict(resolve(ctx.config, ctx.settings))
-    planned = [name for name, _ in ctx.config["files"]]
+    planned = [name for name, *_ in ctx.config["files"]]
     if sorted(paths) != sorted(planned):
         changed = sorted(set(paths) ^ set(planned))
         raise RunError(f"files came or went since the plan: {', '.join(changed[:3])}", remedy="Run again.")
@@ -294,13 +297,13 @@ def _snapshot_blobs(ctx: StepContext) -> Iterator[Blob]:
 
 def _tree_blobs(ctx: StepContext) -> Iterator[Blob]:
     group = ctx.config["group"]
-    for (name, sha), path in zip(ctx.config["part"]["files"], ctx.settings["paths"], strict=True):
+    for (name, sha, unit), path in zip(ctx.config["part"]["files"], ctx.settings["paths"], strict=True):
         data = Path(path).read_bytes()
         if hashlib.sha256(data).hexdigest() != sha:
             raise RunError(f"{path} changed since the plan", remedy="Run again when nothing writes to it.")
         # A file at the top of a tree of repositories belongs to none of them.
-        grouped = group == "package" or (group != "document" and "/" in name)
-        yield Blob(name, data, {group: top_level(name)} if grouped and group != "document" else {})
+        owner = _package(name, unit) if group == "package" else unit
+        yield Blob(name, data, {group: owner} if owner and group != "document" else {})
 
 
 def _keeps(record: Record, keep: Mapping[str, Sequence[str]]) -> bool:

@@ -32,6 +32,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pretrial.corpus.documents import save_array
 from pretrial.corpus.iterate import DUPLICATE, EXCLUDED, HELD_OUT, TRAIN
 from pretrial.errors import RequestError
 from pretrial.execute.context import ArtefactLike, Json, StepContext
@@ -87,7 +88,8 @@ def select_documents(ctx: StepContext) -> Json:
         `groups`, the number of its groups held out), `groups_held_out`.
 
     Raises:
-        RequestError: when a trained source is left with nothing to train on or nothing held out.
+        RequestError: when a trained source is left with nothing to train on or nothing held out, or an unseen one
+            with nothing.
     """
     config = ctx.config
     names = sorted(config["sources"], key=lambda name: config["sources"][name]["priority"])
@@ -103,7 +105,7 @@ def select_documents(ctx: StepContext) -> Json:
     for index, table in enumerate(tables):
         mask = selection.masks[table.name]
         files[table.name] = f"{index}.npy"
-        np.save(ctx.out / files[table.name], mask)
+        save_array(ctx.out / files[table.name], mask)
         digest = hashlib.sha256(corpora[table.name].content.encode() + b"\0" + mask.tobytes())
         contents[table.name] = digest.hexdigest()
         sources[table.name] = {
@@ -233,9 +235,15 @@ def _share(text: str) -> Fraction:
 def _check(ctx: StepContext, tables: Sequence[Table], selection: Selection) -> None:
     transfer = {index for table in tables if not table.trained for index in np.unique(table.group).tolist()}
     for table in tables:
-        if not table.trained:
-            continue
         mask = selection.masks[table.name]
+        if not table.trained:
+            if not (mask == HELD_OUT).any():
+                raise RequestError(
+                    f"nothing of the source {table.name} is left to evaluate on: sources before it that are in no "
+                    "mixture either have a copy of each of its documents",
+                    remedy="Leave one of them out, or put it first in the study file.",
+                )
+            continue
         by_transfer = int(table.bytes[(mask == HELD_OUT) & np.isin(table.group, list(transfer))].sum())
         total = int(table.bytes[mask != DUPLICATE].sum())
         name, chosen, wanted = table.name, selection.chosen[table.name], selection.wanted[table.name]

@@ -4,12 +4,19 @@ Guarantees: a source's configuration holds every choice that acts on its documen
 rules with their versions, caps, group field) and no path; files are known by a name relative to their root
 and the SHA-256 of their bytes; imports the standard library only.
 Does not: read documents, or decide when the installation is read again (the store keeps its first snapshot).
+
+What a file of a tree belongs to (`group: repository`, `package` or `directory`, and what `cap-group` counts) is a
+folder, its *unit*. Of a folder that is the source's only location, the folders in it are the units: `repos/` has `a`
+and `b`. A pattern counts below its part without wildcards: `repos/*` and `repos/*/src/*.py` have `a` and `b`, too. Of
+several locations, each folder that is named without a wildcard is one unit: `[repos/a, repos/b]`. A file that lies
+in no unit (`repos/x.py`) belongs to no repository or directory, and is a package by its own name.
 """
 
 from __future__ import annotations
 
 import difflib
 import glob
+import itertools
 import os
 import stat
 from collections.abc import Mapping, Sequence
@@ -21,6 +28,9 @@ from pretrial.corpus.rules import RULES
 from pretrial.errors import RequestError
 
 SEMANTICS = {"snapshot": 1, "corpus": 1, "corpus-shard": 1, "select": 1}
+TREE = 2
+"""Version of how trees of files are read; only the configuration of sources that read them holds it. 2: what a file
+belongs to is counted from the tree's own root."""
 HELD_OUT = {"share": "2%", "bytes": 262_144, "largest_group": "20%"}
 
 INSTALLED = frozenset({"installed", "stdlib", "topics"})
@@ -138,6 +148,8 @@ def source_config(source: SourceLike, *, where: str | None = None) -> dict[str, 
         )
     if read.kind == "files":
         config |= {"languages": _languages(read.languages, where), "drop_docstrings": read.drop_docstrings}
+    if scope == "paths" and read.kind not in ("jsonl", "parquet"):
+        config["tree"] = TREE
     groups = _GROUPS.get(read.kind, ()) if scope != "paths" else _TREE_GROUPS
     if read.kind not in ("jsonl", "parquet") and source.group not in groups:
         raise _unknown("group", source.group, groups, where)
@@ -197,6 +209,8 @@ def input_fingerprint(
 ) -> list[list[str]] | None:
     """(relative name, SHA-256) of each file that a source reads, sorted by name; `None` for the installation.
 
+    A file of a tree has its unit as a third; empty where it lies in none.
+
     Raises:
         RequestError: for a missing or unreadable file, a pattern that matches nothing, a folder in the place
             of a file, or a tree without a file of the languages asked for.
@@ -204,9 +218,10 @@ def input_fingerprint(
     if config["read"]["scope"] != "paths":
         return None
     found = []
-    for name, path in resolve(config, settings):
+    tree = "tree" in config["read"]
+    for name, path, unit in _located(config, settings):
         try:
-            found.append([name, cache.hash(path)])
+            found.append([name, cache.hash(path), *([unit] if tree else [])])
         except OSError as error:
             raise RequestError(
                 f"{path} cannot be read: {error.strerror}",
@@ -256,8 +271,13 @@ def resolve(config: Mapping[str, Any], settings: Mapping[str, Any]) -> list[tupl
     Raises:
         RequestError: as `input_fingerprint`.
     """
+    return [(name, path) for name, path, _ in _located(config, settings)]
+
+
+def _located(config: Mapping[str, Any], settings: Mapping[str, Any]) -> list[tuple[str, Path, str]]:
+    """(relative name, path, unit) of each file, sorted by name."""
     read, where = config["read"], settings.get("where")
-    found: dict[Path, tuple[str, int]] = {}
+    found: dict[Path, tuple[str, int, str]] = {}
     for index, location in enumerate(settings["locations"]):
         root, pattern = Path(location["root"]), location["pattern"]
         matches = [root / pattern] if (root / pattern).exists() else _matches(root, pattern)
@@ -271,17 +291,39 @@ def resolve(config: Mapping[str, Any], settings: Mapping[str, Any]) -> list[tupl
                 where=where,
                 remedy="Check the folder and the languages of the source.",
             )
+        top = _top(root, pattern, alone=len(settings["locations"]) == 1)
         for path in taken:
             # A file that two overlapping patterns match is read once.
-            found.setdefault(path, (_name(path, root), index))
-    clash = len({name for name, _ in found.values()}) < len(found)
-    return sorted((f"{index}/{name}" if clash else name, path) for path, (name, index) in found.items())
+            found.setdefault(path, (_name(path, root), index, _unit(path, top)))
+    clash = len({name for name, *_ in found.values()}) < len(found)
+    return sorted((f"{index}/{name}" if clash else name, path, unit) for path, (name, index, unit) in found.items())
 
 
 def _name(path: Path, root: Path) -> str:
-    relative = path.relative_to(root) if path.is_relative_to(root) else Path(path.name)
+    return _text(path.relative_to(root) if path.is_relative_to(root) else Path(path.name))
+
+
+def _text(path: Path) -> str:
     # Names are text in the store; bytes that are not UTF-8 are spelled out.
-    return os.fsencode(relative.as_posix()).decode("utf-8", "backslashreplace")
+    return os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")
+
+
+def _top(root: Path, pattern: str, *, alone: bool) -> Path:
+    """The folder whose entries are a location's units."""
+    named = root / pattern
+    if named.exists():
+        return named if alone and named.is_dir() else named.parent
+    parts = Path(pattern).parts
+    return root.joinpath(*itertools.takewhile(lambda part: not glob.has_magic(part), parts))
+
+
+def _unit(path: Path, top: Path) -> str:
+    """The folder below `top` that a file lies in; empty where it lies in `top` itself."""
+    parts = path.relative_to(top).parts
+    if len(parts) < 2:
+        return ""
+    # A location may end in `..`, which is no name.
+    return _text(Path(parts[0] if parts[0] != ".." else (top / "..").resolve().name))
 
 
 def _matches(root: Path, pattern: str) -> list[Path]:

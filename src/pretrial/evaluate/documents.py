@@ -112,7 +112,12 @@ def total_bytes(documents: Sequence[Document]) -> int:
 def _told_apart(ids: list[str], shas: list[str]) -> list[str]:
     """Ids of items: those that several documents share are followed by the beginning of the text's hash.
 
-    Texts differ, since exact copies are not selected.
+    8 digits of it, or as many more as tell all apart: texts differ, since exact copies are not selected.
     """
     counts = Counter(ids)
-    return [f"{name}@{sha[:8]}" if counts[name] > 1 else name for name, sha in zip(ids, shas, strict=True)]
+    names = ids
+    for digits in (8, 16, 32, 64):
+        names = [f"{name}@{sha[:digits]}" if counts[name] > 1 else name for name, sha in zip(ids, shas, strict=True)]
+        if len(set(names)) == len(names):
+            break
+    return names

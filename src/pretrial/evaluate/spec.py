@@ -26,6 +26,14 @@ CONTEXT_TOKENS = 96
 CHOICE_TOKENS = 32
 CHOICES = 4
 
+LEAST_DOMAIN_BYTES = 1_000
+"""Least budget of text for bits per byte on a domain: an eighth of it, the most that one document gives, holds any
+usual token."""
+
+RESERVED = frozenset({"mean", "held-out", "transfer", "cloze"})
+"""Names that no source can have, since its rows carry its name as their task: the task of a category's mean, and the
+categories whose tasks are sources, whose name alone stands for that mean in claims and sentences."""
+
 MIN_CLOZE_CONTEXT = CONTEXT_TOKENS + CHOICE_TOKENS
 """Shortest context length of a model, and shortest document in tokens, that the cloze task fits in."""
 

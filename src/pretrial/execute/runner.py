@@ -3,11 +3,12 @@
 The runner knows nothing of what a step does. It starts from the wanted steps and goes upstream only as far as
 something is missing. An input is hashed when a step reads it; a damaged one is made again, and that is said. A
 step that fails takes down what depends on it and nothing else. A failure that would repeat (a diverged run)
-is remembered, so that a finished study stays finished.
+is remembered, so that a finished study stays finished. What a step cost counts all its attempts.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import resource
 import shutil
@@ -22,11 +23,21 @@ from typing import Any, Protocol
 from pretrial.errors import DivergedError, Interrupted, RunError
 from pretrial.execute.worker import kill_workers, load_function, make_pool, run_substep, submit
 from pretrial.plan.steps import Step
-from pretrial.store.artefacts import Artefact, DamagedError, Store, payload_of, read_json, write_atomically
+from pretrial.store.artefacts import (
+    Artefact,
+    DamagedError,
+    Store,
+    payload_of,
+    read_json,
+    where_writable,
+    write_atomically,
+)
 from pretrial.store.identity import fingerprint
 
 Json = dict[str, Any]
 _LOOK_SECONDS = 0.2
+_SECONDS = "seconds"
+_KEEP_SECONDS = 5.0
 
 
 class Observer(Protocol):
@@ -59,6 +70,51 @@ class FailedInputError(RunError):
         self.origin = ""
 
 
+@dataclass(frozen=True)
+class Took:
+    """What making a step took.
+
+    Attributes:
+        seconds: of the attempt that finished it.
+        total: of all attempts, those that were stopped or killed included.
+        units: what the last attempt had to do, as the step itself counted it; `None` where it did not.
+    """
+
+    seconds: float
+    total: float
+    units: float | None
+
+
+class Clock:
+    """Seconds spent on a step; those of an attempt that does not end it are kept in its work folder."""
+
+    def __init__(self, work: Path) -> None:
+        self._file = work / _SECONDS
+        try:
+            self._before = max(0.0, float(self._file.read_text()))
+        except (FileNotFoundError, ValueError):
+            self._before = 0.0
+        self._started = self._kept = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Of this attempt."""
+        return time.monotonic() - self._started
+
+    @property
+    def total(self) -> float:
+        """Of all attempts."""
+        return self._before + self.seconds
+
+    def keep(self, every: float = 0.0) -> None:
+        """Remember them, unless that was done in the last `every` seconds."""
+        if time.monotonic() - self._kept >= every:
+            self._kept = time.monotonic()
+            # A kill in the middle of this costs a number in a report.
+            with contextlib.suppress(FileNotFoundError), where_writable():
+                self._file.write_text(f"{self.total:.3f}")
+
+
 @dataclass
 class Context:
     """What a step's function sees; see `StepContext`."""
@@ -70,10 +126,14 @@ class Context:
     work: Path
     step: Step
     runner: Runner
+    clock: Clock
     warnings: list[str] = field(default_factory=list)
+    units: float | None = None
 
     def progress(self, done: float, total: float, **facts: float | str) -> None:
         """Pass live progress on."""
+        self.units = total
+        self.clock.keep(every=_KEEP_SECONDS)
         self.runner.observer.progress(self.step, done, total, facts)
 
     def log(self, message: str) -> None:
@@ -169,6 +229,7 @@ class Runner:
         stop: whether to stop at the next safe point.
         retry: try again what failed for good before.
         accepted: knows the same steps under another execution record, whose artefacts stand in for missing ones.
+        on_made: told of each step that was made, and what that took.
     """
 
     def __init__(
@@ -183,6 +244,7 @@ class Runner:
         stop: Callable[[], bool] = lambda: False,
         retry: bool = False,
         accepted: Runner | None = None,
+        on_made: Callable[[Step, Took], None] = lambda step, took: None,
     ) -> None:
         self.store = store
         self.steps = {step.name: step for step in steps}
@@ -194,12 +256,16 @@ class Runner:
         self.stop = stop
         self.retry = retry
         self.accepted = accepted
+        self.on_made = on_made
         self.failures: dict[str, RunError] = {}
         self.made: dict[str, float] = {}
         self._found: dict[str, Artefact] = {}
         # Absent as far as was looked; what is made may let a step downstream be found.
         self._absent: set[str] = set()
         self._requests: dict[str, str] = {}
+        # What is known to fail, and what will rest on the accepted record, as far as was asked.
+        self._known_failures: dict[str, RunError | None] = {}
+        self._foreign_ahead: dict[str, bool] = {}
         # To be read again although something is kept.
         self._stale: set[str] = set()
         # Keys of artefacts that rest on the accepted record. Requests must not lead to them without acceptance.
@@ -215,6 +281,7 @@ class Runner:
             known = {i: self.request(s) for i, s in step.inputs.items() if i not in step.unkeyed}
             request = fingerprint(step.payload(known))
             if step.changeable:
+                # Its key follows from what was really read, and is known also where that has been lost since.
                 request = fingerprint({"request": request, "kept": self._kept(step)})
             self._requests[name] = request
         return self._requests[name]
@@ -253,13 +320,18 @@ class Runner:
             return None
         artefact = self.store.find(step.kind, step.key(step.identities(known)))
         if artefact is not None:
-            self._remember(step, artefact.key, foreign=self._rests_on_foreign(known))
+            with where_writable():
+                self._remember(step, artefact.key, foreign=self._rests_on_foreign(known))
         return artefact
+
+    def foreign(self, name: str) -> bool:
+        """Whether what was found or made of a step rests on the accepted record."""
+        return name in self._found and self._found[name].key in self._foreign
 
     @property
     def used_accepted(self) -> bool:
         """Whether anything that was found or made rests on the accepted record."""
-        return any(artefact.key in self._foreign for artefact in self._found.values())
+        return any(self.foreign(name) for name in self._found)
 
     def failure(self, name: str) -> RunError | None:
         """What is known to make this step fail, from this run or an earlier one."""
@@ -267,15 +339,19 @@ class Runner:
             return self.failures[name]
         if self.retry:
             return None
-        step = self.steps[name]
+        if name not in self._known_failures:
+            self._known_failures[name] = self._known_failure(self.steps[name])
+        return self._known_failures[name]
+
+    def _known_failure(self, step: Step) -> RunError | None:
         for upstream in step.inputs.values():
             if self.find(upstream) is None and (error := self.failure(upstream)) is not None:
                 return _failed_input(step, upstream, error)
         try:
-            record = read_json(self._failure_path(self.request(name)))
-        except (FileNotFoundError, ValueError):
+            record = read_json(self._failure_path(step, foreign=self._will_rest_on_foreign(step.name)))
+            return DivergedError(record["what"], where=record["where"], remedy=record["remedy"])
+        except (FileNotFoundError, NotADirectoryError, ValueError, KeyError):
             return None
-        return DivergedError(record["what"], where=record["where"], remedy=record["remedy"])
 
     def keep(self) -> None:
         """Hold on to what is kept of all that can change outside: others may read it again for themselves."""
@@ -287,8 +363,8 @@ class Runner:
         """Read a step whose outside input can change again; what others keep of it stays theirs."""
         self._stale.add(name)
         self._found.clear()
-        self._absent.clear()
         self._requests.clear()
+        self._look_again()
 
     # -- making ----------------------------------------------------------------------------------------------
 
@@ -332,8 +408,11 @@ class Runner:
                 self._fail(name, failed)
                 raise failed from error
         artefact = self._make(step, inputs)
-        self._absent.clear()
         self._found[name] = artefact
+        self._look_again()
+        if step.changeable:
+            # Everything downstream is identified through what was read.
+            self._requests.clear()
         return artefact
 
     def verified(self, artefact: Artefact, name: str) -> Artefact:
@@ -354,6 +433,12 @@ class Runner:
             return None
         return artefact
 
+    def _look_again(self) -> None:
+        """What was made, failed or is to be read again may let others be found, or fail."""
+        self._absent.clear()
+        self._known_failures.clear()
+        self._foreign_ahead.clear()
+
     def _lose(self, name: str) -> None:
         self._found.pop(name, None)
         if self.accepted is not None:
@@ -367,14 +452,16 @@ class Runner:
 
     def drop_pool(self) -> None:
         """Stop the workers, once each is done with what it has at hand."""
+        pool, self._pool = self._pool, None
+        if pool is None:
+            return
         try:
-            if self._pool is not None:
-                self._pool.shutdown(cancel_futures=True)
+            pool.shutdown(cancel_futures=True)
         except KeyboardInterrupt:
-            self._kill_pool()
+            kill_workers(pool)
+            # Its thread must be done before the interpreter ends, or both close one pipe.
+            pool.shutdown(cancel_futures=True)
             raise
-        finally:
-            self._pool = None
 
     def _kill_pool(self) -> None:
         # A second Ctrl-C means now: not once the workers are done.
@@ -390,57 +477,60 @@ class Runner:
         if mixed:
             # Going on from another record's checkpoint leads elsewhere than this record alone would.
             payload["accepted"] = mixed
-        key = fingerprint(payload)
+        # What is read outside has no address before it was read; who reads the same at the same time waits.
+        key = self._pointer(step) if step.changeable else fingerprint(payload)
 
         def waiting(holder: str) -> None:
             self.observer.log(f"{step.name}: waiting for {holder}, which is making it")
 
         with self.store.lock(key, f"{self.what}: {step.name}", waiting, self.stop):
-            artefact = self.store.find(step.kind, key)
-            if artefact is None or step.name in self._stale:
-                artefact = self._run(step, key, payload, inputs)
-        self._remember(step, key, foreign=foreign)
+            before = self._kept(step) if step.changeable else key
+            artefact = self.store.find(step.kind, before) if before else None
+            if artefact is None:
+                artefact = self._run(step, key, payload, inputs, foreign=foreign)
+                if step.changeable and before and artefact.key != before:
+                    self.observer.warn(
+                        f"{step.name}: what was read before is lost, and what is installed has changed since; "
+                        "what follows from it is made again"
+                    )
+        self._remember(step, artefact.key, foreign=foreign)
         if step.changeable:
             self._stale.discard(step.name)
-            self.store.remember(self._own_pointer(step), key)
-            # Everything downstream is identified through what was kept.
-            self._requests.clear()
+            self.store.remember(self._own_pointer(step), artefact.key)
         return artefact
 
-    def _run(self, step: Step, key: str, payload: Json, inputs: Mapping[str, Artefact]) -> Artefact:
-        out = self.store.scratch(key)
+    def _run(self, step: Step, key: str, payload: Json, inputs: Mapping[str, Artefact], *, foreign: bool) -> Artefact:
+        out, work = self.store.scratch(key), self.store.work(key)
+        clock = Clock(work)
         context = Context(
-            json.loads(json.dumps(payload["config"])),
-            dict(step.settings),
-            inputs,
-            out,
-            self.store.work(key),
-            step,
-            self,
+            json.loads(json.dumps(payload["config"])), dict(step.settings), inputs, out, work, step, self, clock
         )
         self.observer.started(step)
-        started = time.monotonic()
         try:
             facts = load_function(step.function)(context)
-            seconds = time.monotonic() - started
+            took = Took(clock.seconds, clock.total, context.units)
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-            cost = {"seconds": seconds, "peak_bytes": peak, "warnings": context.warnings}
-            artefact = self.store.commit(step.kind, key, payload, facts, out, cost)
+            cost = {"seconds": took.total, "peak_bytes": peak, "warnings": context.warnings}
+            artefact = self.store.commit(step.kind, key, payload, facts, out, cost, outside=step.changeable)
         except RunError as error:
             shutil.rmtree(out, ignore_errors=True)
             if isinstance(error, DivergedError):
                 # Going on from before it would only diverge again.
-                shutil.rmtree(context.work, ignore_errors=True)
+                shutil.rmtree(work, ignore_errors=True)
                 record = {"what": error.what, "where": error.where, "remedy": error.remedy}
-                write_atomically(self._failure_path(self.request(step.name)), json.dumps(record))
+                write_atomically(self._failure_path(step, foreign=foreign), json.dumps(record))
+            else:
+                clock.keep()
             self._fail(step.name, error)
             raise
         except BaseException:
             shutil.rmtree(out, ignore_errors=True)
+            clock.keep()
             raise
-        self._failure_path(self.request(step.name)).unlink(missing_ok=True)
-        self.made[step.name] = seconds
-        self.observer.finished(step, seconds)
+        self._failure_path(step, foreign=foreign).unlink(missing_ok=True)
+        self.made[step.name] = took.seconds
+        self.on_made(step, took)
+        self.observer.finished(step, took.seconds)
         return artefact
 
     def _fail(self, name: str, error: RunError) -> None:
@@ -448,11 +538,23 @@ class Runner:
         if name in self.failures:
             return
         self.failures[name] = error
+        self._look_again()
         if not isinstance(error, FailedInputError):
             self.observer.failed(self.steps[name], error)
 
     def _rests_on_foreign(self, inputs: Mapping[str, Artefact]) -> bool:
         return any(artefact.key in self._foreign for artefact in inputs.values())
+
+    def _will_rest_on_foreign(self, name: str) -> bool:
+        """Whether a step that is not there yet will be made from something of the accepted record."""
+        if self.accepted is None:
+            return False
+        if name not in self._foreign_ahead:
+            self._foreign_ahead[name] = any(
+                self.foreign(upstream) if self.find(upstream) is not None else self._will_rest_on_foreign(upstream)
+                for upstream in self.steps[name].inputs.values()
+            )
+        return self._foreign_ahead[name]
 
     def _remember(self, step: Step, key: str, *, foreign: bool) -> None:
         if foreign:
@@ -471,11 +573,14 @@ class Runner:
     def _pointer(self, step: Step, *, foreign: bool = False) -> str:
         if step.changeable:
             return fingerprint(step.payload({}))
+        return self._request_for(step, foreign=foreign)
+
+    def _request_for(self, step: Step, *, foreign: bool) -> str:
         request = self.request(step.name)
         return fingerprint({"request": request, "accepted": True}) if foreign else request
 
-    def _failure_path(self, request: str) -> Path:
-        return self.store.root / "failures" / f"{request}.json"
+    def _failure_path(self, step: Step, *, foreign: bool) -> Path:
+        return self.store.root / "failures" / f"{self._request_for(step, foreign=foreign)}.json"
 
 
 def _failed_input(step: Step, upstream: str, error: RunError) -> FailedInputError:

@@ -310,7 +310,10 @@ class Stream:
 
 
 def rank_slice(first: int, count: int, rank: int, ranks: int) -> tuple[int, int]:
-    """First sequence and number of them that one rank takes of `count` from `first`: contiguous slices."""
+    """First sequence and number of them that one rank takes of `count` from `first`: contiguous slices.
+
+    The definition of what ranks take, by which the stream is the same for any number of them. Training has one rank.
+    """
     if not 0 <= rank < ranks:
         raise ValueError(f"rank {rank} is not one of {ranks}")
     begin, end = count * rank // ranks, count * (rank + 1) // ranks

@@ -34,22 +34,27 @@ PLAIN_ATTENTION = 1024
 """Longest window that is attended by plain matrix products on a CPU; beyond it the scores take too much memory."""
 
 
-def attention_mask(segments: Tensor) -> Tensor:
-    """Mask [B, 1, C, C] of attention segments [B, C]: causal, and within one segment.
-
-    Boolean (true: may attend) for torch's own attention; on a CPU, for windows up to `PLAIN_ATTENTION`, the
-    float32 summand that `attend` wants (0 or −∞), which its softmax takes in a third of the time of a
-    boolean one.
-    """
+def boolean_mask(segments: Tensor) -> Tensor:
+    """Which positions attend to which [B, 1, C, C], on the segments' device: causal, and within one segment."""
     length, device = segments.shape[1], segments.device
     same = segments[:, None, :, None] == segments[:, None, None, :]
-    if device.type == "cpu" and length <= PLAIN_ATTENTION:
-        return torch.where(same, torch.full((length, length), -math.inf).triu(1), -math.inf)
     return same & torch.ones(length, length, dtype=torch.bool, device=device).tril()
 
 
+def attention_mask(segments: Tensor) -> Tensor:
+    """What `attend` takes for attention segments [B, C] in training, made on their device: [B, 1, C, C].
+
+    `boolean_mask` for torch's own attention; on a CPU, for windows up to `PLAIN_ATTENTION`, a float32 summand
+    (0 or −∞) for plain products, which their softmax takes in a third of the time of a boolean one.
+    """
+    allowed = boolean_mask(segments)
+    if segments.device.type == "cpu" and segments.shape[1] <= PLAIN_ATTENTION:
+        return torch.zeros(allowed.shape).masked_fill_(~allowed, -math.inf)
+    return allowed
+
+
 def read_ahead_mask(segments: NDArray[np.int32]) -> Tensor:
-    """`attention_mask` for a CPU, made without torch's threads.
+    """`attention_mask` on a CPU, the same bits made without torch's threads.
 
     A thread that reads ahead must not compute with torch: OpenMP gives each thread a team of its own, and two teams
     that wait for work by spinning took half of the step's speed (measured: 11K against 22K tokens/s).

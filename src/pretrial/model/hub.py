@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 import pretrial
 from pretrial.errors import RequestError
 from pretrial.model.decoder import LOGIT_SCALE, NORM_EPS, ROPE_THETA, Decoder, inner_sizes
 from pretrial.model.spec import ModelSpec, parameters
-from pretrial.model.weights import load_decoder, read_config
+from pretrial.model.weights import load_decoder, read_config, save_tensors
 from pretrial.store.identity import hash_file
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -158,7 +158,7 @@ def export_model(
 
     out.mkdir(parents=True, exist_ok=True)
     weights = {name: value.to(DTYPES[dtype]) for name, value in to_hub_names(decoder).items()}
-    save_file(weights, out / "model.safetensors", {"format": "pt"})
+    save_tensors(weights, out / "model.safetensors", {"format": "pt"})
     shutil.copyfile(tokenizer, out / "tokenizer.json")
     ids = {"bos_token_id": mark, "eos_token_id": mark, "pad_token_id": mark}
     _write(out / "config.json", hub_config(decoder.spec, vocabulary, context, mark, dtype))
@@ -208,7 +208,8 @@ def load_model(folder: Path, device: str | torch.device = "cpu") -> Decoder:
     rope = config.get("rope_parameters") or {"rope_theta": config.get("rope_theta", ROPE_THETA)}
     wanted: dict[str, tuple[Any, Any]] = {
         "model_type": (config.get("model_type"), "cohere"),
-        "logit_scale": (config.get("logit_scale", LOGIT_SCALE), LOGIT_SCALE),
+        # What an absent key means is what `CohereConfig` says, not what we have.
+        "logit_scale": (config.get("logit_scale", 0.0625), LOGIT_SCALE),
         "layer_norm_eps": (config.get("layer_norm_eps", NORM_EPS), NORM_EPS),
         "rope_theta": (rope.get("rope_theta"), ROPE_THETA),
         "rope_type": (rope.get("rope_type", "default"), "default"),

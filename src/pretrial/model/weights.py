@@ -6,23 +6,61 @@ formats (`pretrial.model.hub`).
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from pretrial.errors import RequestError
+from pretrial.errors import RequestError, RunError
 from pretrial.model.decoder import Decoder
 from pretrial.model.spec import ModelSpec
+
+_PLACE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Writing the file `path`: where that fails, nothing of it is left, and the error names it.
+
+    A disk that is full or closed to us is an `OSError` with its number; what else keeps a file from being written is
+    a `RunError`.
+    """
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        path.unlink(missing_ok=True)
+        # safetensors puts what the system said into its text alone.
+        found = re.search(r"\(os error (\d+)\)", str(error))
+        number = getattr(error, "errno", None) or (int(found[1]) if found else 0)
+        if number in _PLACE:
+            raise OSError(number, os.strerror(number), str(path)) from error
+        raise RunError(
+            f"{path.name} cannot be written: {os.strerror(number) if number else error}",
+            where=str(path.parent),
+            remedy="Look at that disk, its quota and the limits of this shell (ulimit -a), then run the same command "
+            "again.",
+        ) from error
+
+
+def save_tensors(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str] | None = None) -> None:
+    """Write tensors of any device as a safetensors file; fails as `writing` says."""
+    plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    with writing(path):
+        save_file(plain, path, dict(metadata) if metadata is not None else None)
 
 
 def save_decoder(decoder: Decoder, folder: Path, *, context: int, mark: int, **more: Any) -> None:
     """Write `model.safetensors` and `config.json` (model, vocabulary, context, mark, and `more`)."""
-    weights = {name: value.detach().cpu().float().contiguous() for name, value in decoder.state_dict().items()}
-    save_file(weights, folder / "model.safetensors")
+    save_tensors({name: value.float() for name, value in decoder.state_dict().items()}, folder / "model.safetensors")
     config = {
         "model": decoder.spec.to_json(),
         "vocabulary": decoder.vocabulary,
@@ -30,7 +68,9 @@ def save_decoder(decoder: Decoder, folder: Path, *, context: int, mark: int, **m
         "mark": mark,
         **more,
     }
-    (folder / "config.json").write_text(json.dumps(config, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    path = folder / "config.json"
+    with writing(path):
+        path.write_text(json.dumps(config, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def read_config(folder: Path) -> dict[str, Any]:

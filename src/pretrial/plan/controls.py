@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pretrial.plan.courses import Course
+from pretrial.study.schema import Claim
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,6 @@ class Control:
     holds: tuple[str, ...]
     reasons: tuple[str, ...]
     differs: tuple[str, ...]
-    repeated: tuple[str, ...] = ()
 
 
 def control(variant: Course, baseline: Course, context: int) -> Control:
@@ -57,6 +57,22 @@ def control(variant: Course, baseline: Course, context: int) -> Control:
     if schedule is not None:
         differs.append(schedule)
     return Control(variant.variant, baseline.variant, tuple(holds), tuple(reasons), tuple(differs))
+
+
+def obstacle(claim: Claim, held: Control, seeds: int, *, same: bool) -> str:
+    """Why a claim can never be tested, whatever comes out; empty where it can.
+
+    `held` is what its pair holds equal; `same`, whether both arms end in the same checkpoint.
+    """
+    if same:
+        return "both arms end in the same checkpoint"
+    if not held.holds:
+        return f"the comparison is only descriptive: {'; '.join(held.reasons)}"
+    if claim.holds is not None and claim.holds not in held.holds:
+        return f"it is at equal {claim.holds}, and the comparison is matched at equal {', '.join(held.holds)} only"
+    if seeds == 1:
+        return "one seed cannot tell chance from cause"
+    return ""
 
 
 def _schedule_difference(variant: Course, baseline: Course) -> str | None:

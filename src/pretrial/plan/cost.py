@@ -1,9 +1,9 @@
 """What a study costs: tokens, FLOPs, time, memory, disk, each figure with where it comes from.
 
 *measured*: on this machine under this execution record, in an earlier run or by `--probe`. *estimated*: from the
-formulas and constants here. *declared*: said by the study file. Speeds are remembered in the store by model,
-context, batch and execution record, times of other steps by the study's sources, both as the median of the last
-measurements.
+formulas and constants here and the sizes of files. *declared*: said by the study file, or following from it exactly.
+Speeds are remembered in the store by model, context, batch and execution record, times of other steps by the study's
+sources, both as the median of the last measurements.
 """
 
 from __future__ import annotations
@@ -11,23 +11,25 @@ from __future__ import annotations
 import json
 import shutil
 import statistics
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from pretrial.corpus import spec as corpus
+from pretrial.errors import RequestError
 from pretrial.evaluate import spec as evaluate
 from pretrial.model.spec import flops_per_token
 from pretrial.plan.graph import Graph
+from pretrial.plan.sizes import Figure as Figure
+from pretrial.plan.sizes import Size, sizes
 from pretrial.plan.steps import Step
 from pretrial.store.artefacts import Store, read_json, write_atomically
 from pretrial.store.identity import fingerprint
 from pretrial.study.schema import Study
+from pretrial.tokens import spec as tokens
 from pretrial.train import spec as train
 
 Json = dict[str, Any]
-Basis = Literal["measured", "estimated", "declared"]
 
 # Training FLOP/s where nothing was measured: two cores with AVX-512 bf16 reached 2.5e11 compiled and about 1e11
 # uncompiled on a 1.3M-parameter model; a data-centre GPU at 30% of a bf16 peak of 1e15 is 3e14.
@@ -37,10 +39,12 @@ _FLOPS_GPU = 1e14
 _FORWARD_SPEEDUP = 2.0
 # Of a source's own files, as they lie on the disk, with two workers.
 _READ_BYTES_PER_SECOND = 4e6
+_SELECT_BYTES_PER_SECOND = 5e7
+# Without the text of what is installed, of which nothing is known before it was read.
 _FIXED_SECONDS = {
     "snapshot": 8.0,
     "corpus": 2.0,
-    "select": 2.0,
+    "select": 1.0,
     "tokenizer": 8.0,
     "tokens": 2.0,
     "ledger": 0.5,
@@ -52,14 +56,19 @@ _FIXED_SECONDS = {
     "train": 0.5,
 }
 _KEPT = 9
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A number and where it comes from."""
-
-    value: float
-    basis: Basis
+# Text in the corpora's Parquet files; what else a step writes.
+_PACKED_TEXT = 0.45
+_FIXED_BYTES = {
+    "snapshot": 30_000_000,
+    "corpus": 20_000_000,
+    "select": 1_000_000,
+    "tokenizer": 1_000_000,
+    "tokens": 20_000_000,
+    "cloze-items": 1_000_000,
+}
+_SMALL_BYTES = 10_000
+# Tokens that a processor takes in one pass (`train.record`), before a record was chosen.
+_MICRO_TOKENS = 4096
 
 
 class Speeds:
@@ -67,10 +76,8 @@ class Speeds:
 
     def __init__(self, store: Store) -> None:
         self._path = store.root / "speeds.json"
-        try:
-            self._known: Json = read_json(self._path)
-        except (FileNotFoundError, ValueError):
-            self._known = {}
+        self._known = self._read()
+        self._new: list[tuple[str, float]] = []
 
     def get(self, what: str, key: str) -> float | None:
         """Median of the last measurements, or `None`."""
@@ -79,13 +86,29 @@ class Speeds:
 
     def add(self, what: str, key: str, value: float) -> None:
         """Remember one measurement."""
-        values = self._known.setdefault(f"{what} {key}", [])
-        values.append(value)
-        del values[:-_KEPT]
+        self._new.append((f"{what} {key}", value))
+        _keep(self._known, f"{what} {key}", value)
 
     def save(self) -> None:
-        """Write them to the store."""
-        write_atomically(self._path, json.dumps(self._known, indent=0))
+        """Write what is new to the store, beside what others have measured meanwhile."""
+        if self._new:
+            self._known = self._read()
+            for name, value in self._new:
+                _keep(self._known, name, value)
+            self._new = []
+            write_atomically(self._path, json.dumps(self._known, indent=0))
+
+    def _read(self) -> Json:
+        try:
+            return read_json(self._path)
+        except (FileNotFoundError, NotADirectoryError, ValueError):
+            return {}
+
+
+def _keep(known: Json, name: str, value: float) -> None:
+    values = known.setdefault(name, [])
+    values.append(value)
+    del values[:-_KEPT]
 
 
 def speed_key(study: Study, vocabulary: int, record: Mapping[str, Any] | None) -> str:
@@ -103,9 +126,11 @@ def speed_key(study: Study, vocabulary: int, record: Mapping[str, Any] | None) -
 
 @dataclass(frozen=True)
 class Forecast:
-    """Seconds and bytes, step by step."""
+    """Seconds and bytes, step by step; `bytes` are those that a step leaves, `scratch` those it needs meanwhile."""
 
     seconds: Mapping[str, Figure]
+    bytes: Mapping[str, int]
+    scratch: Mapping[str, int]
     train_speed: Figure
     forward_speed: Figure
     flops_per_token: int
@@ -120,9 +145,14 @@ class Forecast:
         measured = all(part.basis == "measured" for part in parts)
         return Figure(sum(part.value for part in parts), "measured" if measured else "estimated")
 
+    def room(self, missing: Iterable[str]) -> int:
+        """Bytes of disk that it takes to make some steps."""
+        names = list(missing)
+        return sum(self.bytes[name] for name in names) + max((self.scratch[name] for name in names), default=0)
 
-def forecast(graph: Graph, speeds: Speeds) -> Forecast:
-    """What every step of a plan is expected to take."""
+
+def forecast(graph: Graph, speeds: Speeds, known: Mapping[str, Size] | None = None) -> Forecast:
+    """What every step of a plan is expected to take; without `known`, sizes of its sources are read off their files."""
     study, record = graph.study, graph.options.record
     key = speed_key(study, graph.vocabulary, record)
     flops = flops_per_token(study.model, graph.vocabulary, study.context)
@@ -134,36 +164,69 @@ def forecast(graph: Graph, speeds: Speeds) -> Forecast:
     train_speed = Figure(measured, "measured") if measured else Figure(rate / flops, "estimated")
     measured = speeds.get("forward", key)
     forward = Figure(measured, "measured") if measured else Figure(train_speed.value * _FORWARD_SPEEDUP, "estimated")
-    seconds = {name: _seconds(step, train_speed, forward, speeds, graph) for name, step in graph.steps.items()}
+    known = sizes(graph) if known is None else known
+    seconds = {name: _seconds(step, train_speed, forward, speeds, graph, known) for name, step in graph.steps.items()}
+    written = {name: _bytes(step, graph, known) for name, step in graph.steps.items()}
+    scratch = {
+        # A resume file is a checkpoint; tokens are put in order in a second file.
+        name: written[name] if step.kind in ("train", "tokens") else 0
+        for name, step in graph.steps.items()
+    }
     trained = sum(_span(step) for step in graph.training_steps())
     unshared = len(study.seeds) * sum(graph.courses[v].end for v in dict.fromkeys(mark.variant for mark in graph.marks))
     precision = str((record or {}).get("precision", "float32"))
-    sequences = study.training.batch_tokens // study.context
+    micro_tokens = int((record or {}).get("micro_tokens", _MICRO_TOKENS))
+    sequences = train.micro_batch(study.training.batch_tokens // study.context, study.context, micro_tokens)
     memory = train.peak_memory(study.model, graph.vocabulary, study.context, sequences, precision=precision)
-    disk = len(graph.training_steps()) * train.checkpoint_bytes(study.model, graph.vocabulary)
-    # One more for resuming, and room for corpora and tokens.
-    disk += train.checkpoint_bytes(study.model, graph.vocabulary) + 200_000_000
     return Forecast(
         seconds=seconds,
+        bytes=written,
+        scratch=scratch,
         train_speed=train_speed,
         forward_speed=forward,
         flops_per_token=flops,
         tokens_trained=trained,
         tokens_unshared=unshared,
         memory=Figure(memory, "estimated"),
-        disk=Figure(disk, "estimated"),
+        disk=Figure(sum(written.values()) + max(scratch.values(), default=0), "estimated"),
     )
 
 
-def measure(step: Step, seconds: float, graph: Graph, speeds: Speeds) -> None:
-    """Remember how fast a step that was just made was."""
+def measure(
+    step: Step, seconds: float, graph: Graph, speeds: Speeds, *, total: float | None = None, done: float | None = None
+) -> None:
+    """Remember how fast a step that was just made was.
+
+    Args:
+        step: the step.
+        seconds: of the attempt that finished it.
+        graph: its plan.
+        speeds: where to remember it.
+        total: seconds of all attempts, where some were stopped.
+        done: tokens that the last attempt trained, where that is known.
+    """
     key = speed_key(graph.study, graph.vocabulary, graph.options.record)
-    if step.kind == "train" and seconds > 0:
-        speeds.add("train", key, _span(step) / seconds)
-    elif step.kind in ("bits-per-byte", "cloze", "bench") and seconds > 0:
-        speeds.add("forward", key, _forwards(step, graph.study) / seconds)
+    total = seconds if total is None else total
+    if step.kind == "train":
+        # What an attempt did after a resume belongs to its own seconds; without it, all to all of them.
+        tokens, spent = (done, seconds) if done is not None else (_span(step), total)
+        if tokens and spent > 0:
+            speeds.add("train", key, tokens / spent)
+    elif step.kind in ("bits-per-byte", "cloze", "bench"):
+        if seconds > 0:
+            speeds.add("forward", key, _forwards(step, graph.study) / seconds)
     else:
-        speeds.add(f"seconds of {step.kind}", _reading_key(step, graph), seconds)
+        speeds.add(f"seconds of {step.kind}", _reading_key(step, graph), total)
+
+
+def check_disk(need: int, store: Path) -> None:
+    """Raise `RequestError` when a run needs more disk than is free where the store is."""
+    free = disk_free(store)
+    if need > free:
+        raise RequestError(
+            f"the study needs about {need / 1e9:.1f} GB of disk and {free / 1e9:.1f} GB are free at {store}",
+            remedy="Free some, or name a store elsewhere with --store or PRETRIAL_STORE.",
+        )
 
 
 def disk_free(path: Path) -> int:
@@ -184,7 +247,9 @@ def _forwards(step: Step, study: Study) -> float:
     return evaluate.token_forwards(step.kind, config)
 
 
-def _seconds(step: Step, train_speed: Figure, forward: Figure, speeds: Speeds, graph: Graph) -> Figure:
+def _seconds(
+    step: Step, train_speed: Figure, forward: Figure, speeds: Speeds, graph: Graph, known: Mapping[str, Size]
+) -> Figure:
     fixed = _FIXED_SECONDS.get(step.kind, 1.0)
     if step.kind == "train":
         return Figure(fixed + _span(step) / train_speed.value, train_speed.basis)
@@ -193,10 +258,43 @@ def _seconds(step: Step, train_speed: Figure, forward: Figure, speeds: Speeds, g
     measured = speeds.get(f"seconds of {step.kind}", _reading_key(step, graph))
     if measured is not None:
         return Figure(measured, "measured")
-    if step.kind == "corpus" and step.config["read"]["scope"] == "paths":
-        size = sum(path.stat().st_size for _, path in corpus.resolve(step.config, step.settings))
-        fixed += size / _READ_BYTES_PER_SECOND
+    size = known.get(str(step.about.get("source")))
+    if step.kind == "corpus" and size is not None:
+        fixed += size.files / _READ_BYTES_PER_SECOND
+    elif step.kind == "select":
+        fixed += sum(size.text.value for size in known.values()) / _SELECT_BYTES_PER_SECOND
+    elif step.kind == "tokenizer" and (sample := _sample(graph, known)) is not None:
+        fixed = tokens.train_seconds(sample)
+    elif step.kind == "tokens" and size is not None:
+        fixed = 0.5 + tokens.tokenise_seconds(_part(step, size))
     return Figure(fixed, "estimated")
+
+
+def _bytes(step: Step, graph: Graph, known: Mapping[str, Size]) -> int:
+    """What a step leaves on the disk."""
+    if step.kind == "train":
+        return train.checkpoint_bytes(graph.study.model, graph.vocabulary)
+    size = known.get(str(step.about.get("source")))
+    if step.kind == "corpus" and size is not None:
+        return round(size.text.value * _PACKED_TEXT)
+    if step.kind == "tokens" and size is not None:
+        return tokens.tokens_bytes(_part(step, size), graph.vocabulary)
+    return _FIXED_BYTES.get(step.kind, _SMALL_BYTES)
+
+
+def _part(step: Step, size: Size) -> int:
+    """Bytes of text of the part of a source that a step puts into tokens."""
+    return round(size.trained.value if step.about["part"] == "train" else size.text.value - size.trained.value)
+
+
+def _sample(graph: Graph, known: Mapping[str, Size]) -> int | None:
+    """Bytes that the tokenizer is trained on, where the size of each of its sources is known; 0 for one to import."""
+    request = graph.study.tokenizer.train
+    if request is None:
+        return 0
+    if not set(request.shares) <= set(known):
+        return None
+    return round(min(tokens.SAMPLE_BYTES, sum(known[name].trained.value for name in request.shares)))
 
 
 def _reading_key(step: Step, graph: Graph) -> str:

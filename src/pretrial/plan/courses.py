@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
+from pretrial.errors import RequestError
 from pretrial.mixture.stream import StreamSegment, carry_draws, next_segment
 from pretrial.model.spec import preset_learning_rate
 from pretrial.study.schema import Schedule, Stage, Study
@@ -158,6 +159,8 @@ def _inherited(study: Study, parent: Course, tokens: int) -> list[StagePlan]:
             last=last,
             steps=(last - stage.first) // batch,
             asked=min(stage.asked, last - stage.first),
+            # What the parent goes on to after the branch is not the child's.
+            pieces=tuple(piece for piece in stage.pieces if piece.start < last),
             inherited_from=stage.inherited_from or parent.variant,
         )
         kept.append(_with_rates(cut, batch))
@@ -185,6 +188,14 @@ def _pieces(
     own_clock = stage.schedule is not None or schedule.clock == "stage"
     start, end = (first, last) if own_clock else (0, horizon)
     lr = stage.lr if stage.lr is not None else peak
+    if schedule.decay_tokens is not None and schedule.decay_tokens < study.training.batch_tokens:
+        raise RequestError(
+            f"a decay of {schedule.decay_tokens:,} tokens is less than one step of {study.training.batch_tokens:,}",
+            where=study.where("training.schedule.warmup-stable-decay.decay")
+            if stage.schedule is None
+            else f"{study.origin}:{stage.line}",
+            remedy="Give the decay some steps, or take a constant schedule.",
+        )
     return tuple(
         piece
         for piece, until in _schedule(schedule, lr, start, end, study.training.batch_tokens)

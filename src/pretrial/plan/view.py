@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
-from pretrial.plan.controls import Control, control
+from pretrial.plan.controls import Control, control, obstacle
 from pretrial.plan.cost import Figure, Forecast
 from pretrial.plan.courses import Course, StagePlan
 from pretrial.plan.graph import Graph
@@ -16,12 +17,28 @@ from pretrial.study.units import format_share
 
 Json = dict[str, Any]
 
+BASIS = {
+    **dict.fromkeys(
+        (
+            "tokens", "asked_tokens", "first_token", "last_token", "steps", "warmup_tokens", "lr_first", "lr_last",
+            "requested", "realised", "replayed_tokens", "tokens_trained", "tokens_without_sharing",
+        ),
+        "declared",
+    ),
+    **dict.fromkeys(("flops", "flops_per_token"), "estimated"),
+}  # fmt: skip
+"""Where the figures come from that do not say it themselves. Declared: said by the study file, or following from it
+exactly."""
+
 
 def describe(
     graph: Graph,
     forecast: Forecast,
     cached: frozenset[str],
     windows: dict[str, Figure],
+    *,
+    accepted: frozenset[str] = frozenset(),
+    free: int | None = None,
 ) -> Json:
     """All of a plan as JSON.
 
@@ -30,6 +47,8 @@ def describe(
         forecast: what they cost.
         cached: names of the steps whose output is in the store.
         windows: training windows of each source, measured or estimated, where anything is known.
+        accepted: those of the cached that were made under another execution record.
+        free: bytes that are free where the store is.
     """
     study = graph.study
     missing = frozenset(graph.steps) - cached
@@ -49,10 +68,12 @@ def describe(
         "record": graph.options.record,
         "variants": [_variant(graph, course, windows) for course in variants],
         "sharing": sharing(graph),
-        "comparisons": [_control(c) for c in controls(graph)],
+        "comparisons": [_control(c) for c in (*controls(graph), *claimed(graph))],
         "claims": [claim.text for claim in study.claims],
+        "untestable": untestable(graph),
         "steps": {kind: {"all": kinds[kind], "cached": kept[kind]} for kind in kinds},
         "to_run": sorted(missing),
+        "accepted": sorted(accepted),
         "cost": {
             "tokens_trained": forecast.tokens_trained,
             "tokens_without_sharing": forecast.tokens_unshared,
@@ -63,7 +84,10 @@ def describe(
             "seconds_to_run": {group: _figure(figure) for group, figure in seconds.items()},
             "memory_bytes": _figure(forecast.memory),
             "disk_bytes": _figure(forecast.disk),
+            "disk_bytes_to_write": _figure(Figure(forecast.room(missing), "estimated")),
+            "disk_bytes_free": _figure(Figure(free, "measured")) if free is not None else None,
         },
+        "basis": dict(BASIS),
         "warnings": warnings(graph, windows),
     }
 
@@ -79,9 +103,37 @@ def controls(graph: Graph) -> list[Control]:
     ]
 
 
-def epochs(graph: Graph, course: Course, windows: dict[str, Figure]) -> dict[str, float]:
-    """Passes over each source at the variant's end, where its size is known."""
-    draws = course.draws(course.end, graph.study.context)
+def claimed(graph: Graph) -> list[Control]:
+    """What the pairs of claims hold fixed, where the comparisons with the baseline do not say it already."""
+    study, found = graph.study, controls(graph)
+    before = len(found)
+    for variant, against in dict.fromkeys((claim.variant, claim.against) for claim in study.claims):
+        if not (_planned(graph, variant) and _planned(graph, against)):
+            continue
+        held = control(graph.courses[variant], graph.courses[against], study.context)
+        said = [c for c in found if {c.variant, c.baseline} == {variant, against}]
+        if not any(c.variant == variant or c.holds == held.holds for c in said):
+            found.append(held)
+    return found[before:]
+
+
+def untestable(graph: Graph) -> dict[str, str]:
+    """Claims that can never be tested, and why."""
+    study, found = graph.study, {}
+    for claim in study.claims:
+        if not (_planned(graph, claim.variant) and _planned(graph, claim.against)):
+            continue
+        mine, theirs = graph.courses[claim.variant], graph.courses[claim.against]
+        ends = {graph.checkpoints[course.variant, study.seeds[0], course.end] for course in (mine, theirs)}
+        held = control(mine, theirs, study.context)
+        if why := obstacle(claim, held, len(study.seeds), same=len(ends) == 1):
+            found[claim.text] = why
+    return found
+
+
+def epochs(graph: Graph, course: Course, windows: Mapping[str, Figure], tokens: int | None = None) -> dict[str, float]:
+    """Passes over each source in the first `tokens` tokens, or in all, where its size is known."""
+    draws = course.draws(course.end if tokens is None else tokens, graph.study.context)
     return {
         source: count / windows[source].value
         for source, count in draws.items()
@@ -101,7 +153,7 @@ def repeated(graph: Graph, variant: str, base: str, windows: dict[str, Figure]) 
     ]
 
 
-def warnings(graph: Graph, windows: dict[str, Figure]) -> list[str]:
+def warnings(graph: Graph, windows: Mapping[str, Figure]) -> list[str]:
     """What a careful reader of the plan would say aloud."""
     study, found = graph.study, list(graph.study.warnings)
     for name, course in graph.courses.items():
@@ -109,12 +161,12 @@ def warnings(graph: Graph, windows: dict[str, Figure]) -> list[str]:
             continue
         for source, passes in epochs(graph, course, windows).items():
             cap = study.epochs_cap.get(source)
+            about = "about " if windows[source].basis == "estimated" else ""
+            said = f"{name} passes {about}{passes:.1f} times over {source}"
             if cap is not None and passes > cap:
-                found.append(f"{name} passes {passes:.1f} times over {source}; the study caps it at {cap:g} epochs")
+                found.append(f"{said}; the study caps it at {cap:g} epochs")
             elif passes > 4:
-                found.append(
-                    f"{name} passes {passes:.1f} times over {source}; above 4 a repeat is worth less than new text"
-                )
+                found.append(f"{said}; above 4 a repeat is worth less than new text")
         for source, tokens in replay(graph, course).items():
             found.append(f"REPLAY: {name} sees {tokens:,} tokens of {source} again, since carry leaves out data")
     return found
@@ -178,15 +230,19 @@ def describe_stage(graph: Graph, course: Course, stage: StagePlan) -> Json:
     }
 
 
-def _variant(graph: Graph, course: Course, windows: dict[str, Figure]) -> Json:
+def _variant(graph: Graph, course: Course, windows: Mapping[str, Figure]) -> Json:
+    def passes(tokens: int) -> Json:
+        return {
+            source: {"value": value, "basis": windows[source].basis}
+            for source, value in epochs(graph, course, windows, tokens).items()
+        }
+
     return {
         "variant": course.variant,
         "tokens": course.end,
-        "stages": [describe_stage(graph, course, stage) for stage in course.stages],
-        "epochs": {
-            source: {"value": passes, "basis": windows[source].basis}
-            for source, passes in epochs(graph, course, windows).items()
-        },
+        # As in the ledger: from the variant's start to the end of the stage.
+        "stages": [{**describe_stage(graph, course, stage), "epochs": passes(stage.last)} for stage in course.stages],
+        "epochs": passes(course.end),
         "replayed_tokens": replay(graph, course),
     }
 

@@ -22,6 +22,7 @@ def comparison_groups(data: ReportData) -> list[dict[str, Any]]:
     means = [row for row in rows if row["task"] == "mean"]
     single = [row for row in rows if row["task"] != "mean"]
     notes = {category["name"]: category["note"] for category in data.categories}
+    chances = data.chances()
     groups = []
     for overall, chosen in ((True, means), (False, single)):
         keys = dict.fromkeys(tuple(row[column] for column in COMPARED) for row in chosen)
@@ -39,6 +40,9 @@ def comparison_groups(data: ReportData) -> list[dict[str, Any]]:
                     "lower": not data.definition(metric)["higher_is_better"],
                     "base": text.value(members[0]["base_value"], data.definition(metric)["unit"]),
                     "baseline": baseline,
+                    "chance": text.value(chances[category, task, metric], data.definition(metric)["unit"])
+                    if (category, task, metric) in chances
+                    else "",
                     "rows": [shown(data, row) for row in members],
                 }
             )

@@ -14,12 +14,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NotRequired, TypedDict
+from typing import Any, TypedDict
+
+from pretrial.analysis.words import METHOD_CHECK_BELOW
 
 Row = Mapping[str, Any]
-
-METHOD_CHECK_BELOW = 15_000_000
-"""Parameters under which a study is a method check (design, invariant 9)."""
 
 METHOD_CHECK = (
     "Method check: models under 15M parameters. What is measured here holds for models of this size; "
@@ -78,19 +77,23 @@ class Claim(TypedDict):
     high: float | None
     level: float  # of the two-sided interval: 0.95
     p: float | None  # one-sided, unadjusted
-    p_adjusted: float | None  # after Holm over the claims
+    p_adjusted: float | None  # after Holm over the registered claims, or over the late ones: what the verdict used
+    bootstrap_low: float | None  # of the estimate, at the same level; a companion of the interval
+    bootstrap_high: float | None
+    sign_flip_p: float | None  # one-sided, by flipping the signs of seeds; from six seeds on
     reason: str  # why this verdict, one sentence
     registered: bool  # False: results were known, or seeds were added after a look; counts as exploratory
-    n_seeds: NotRequired[int | None]
-    n_items: NotRequired[int | None]
+    registration: str  # why it counts as exploratory; "" where it was registered in time
+    n_seeds: int
+    n_items: int
 
 
 class Missing(TypedDict):
-    """A seed that gave no result: named, never dropped silently."""
+    """A seed that gave no result, or not all of them: named, never dropped silently."""
 
     variant: str
     seed: int
-    reason: str  # "non-finite loss at step 141"
+    reason: str  # "non-finite loss at step 141"; "cloze news: not evaluated yet"
 
 
 class TrainingPoint(TypedDict):
@@ -118,8 +121,9 @@ class EvaluationPoint(TypedDict):
 
 
 class Anchor(TypedDict):
-    """What a simple compressor or a 3-gram model reaches on the same documents."""
+    """What a simple compressor, or a 3-gram model of what a variant read, reaches on the same documents or items."""
 
+    variant: str  # whose training text it learned from; "" where it learned from none and stands for all
     category: str
     task: str
     metric: str
@@ -128,10 +132,11 @@ class Anchor(TypedDict):
 
 
 class FunnelStep(TypedDict):
-    """What was left of a source after a step, in order."""
+    """What was left of a source after a step of reading, in order; then the parts that this falls into."""
 
     source: str
-    step: str  # "read", "after no-code", "after deduplication", "held out", "trains"
+    step: str  # "read", "no-code"; of the parts "trains", "held out", "exact copies, left out" and the like
+    part: bool  # one of the parts, which add up to what the last step of reading left
     documents: int
     bytes: int
 
@@ -177,10 +182,10 @@ class CostItem(TypedDict):
 
 
 class Cost(TypedDict):
-    """What the study cost. Seconds are of the run that made the results, added over its steps."""
+    """What the study cost. Seconds are of the runs that made the results, added over their steps."""
 
     items: list[CostItem]
-    seconds: float | None  # wall clock of the whole study, None where it was pieced together
+    seconds: float | None  # computing time: the sum over all steps; not the time that anyone waited
     tokens_trained: int  # what was really trained
     tokens_without_sharing: int  # what it would have been without shared prefixes
     flops: float
@@ -239,7 +244,7 @@ class ReportData:
     warnings: list[str] = field(default_factory=list)
     """Warnings of all steps, in order."""
     missing: list[Missing] = field(default_factory=list)
-    """Seeds without a result."""
+    """Seeds without a result, or without some of them."""
     results: list[Row] = field(default_factory=list)
     """Rows of results.csv."""
     comparisons: list[Row] = field(default_factory=list)
@@ -254,9 +259,9 @@ class ReportData:
     evaluation: list[EvaluationPoint] = field(default_factory=list)
     """Evaluation curves."""
     anchors: list[Anchor] = field(default_factory=list)
-    """3-gram and zstd beside bits per byte."""
+    """3-gram and zstd beside bits per byte, 3-gram beside the accuracy of cloze."""
     funnel: list[FunnelStep] = field(default_factory=list)
-    """From documents read to documents trained on, per source."""
+    """From documents read to where they ended, per source."""
     plan: list[PlanStage] = field(default_factory=list)
     """Stages by variant."""
     differs: list[Difference] = field(default_factory=list)
@@ -303,6 +308,14 @@ class ReportData:
         """The level of the comparisons' intervals: "95%"; "" where there is not one level."""
         levels = {row["level"] for row in self.comparisons if row["level"] is not None}
         return f"{levels.pop():.0%}" if len(levels) == 1 else ""
+
+    def chances(self) -> dict[tuple[str, str, str], float]:
+        """A guesser's score by (category, task, metric), where there is one; task "mean" among them."""
+        return {
+            (row["category"], row["task"], row["metric"]): row["chance"]
+            for row in self.results
+            if row["chance"] is not None
+        }
 
     def rank(self, row: Row) -> tuple[Any, ...]:
         """Where a row of any table stands: variant, seed, stage's tokens, category, task, metric, source."""

@@ -91,6 +91,12 @@ def probability(p: float | None) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
+def equals(p: float) -> str:
+    """A p after its name: `= 0.003`, or `< 0.001`."""
+    written = probability(p)
+    return written if written.startswith("<") else f"= {written}"
+
+
 def count(number: float | None) -> str:
     """`300,288`."""
     return DASH if number is None else f"{number:,.0f}"

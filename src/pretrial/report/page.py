@@ -14,6 +14,7 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
+import itertools
 import json
 import math
 from collections.abc import Sequence
@@ -27,8 +28,9 @@ from markupsafe import Markup, escape
 from pretrial.report import figures as drawing
 from pretrial.report import format as text
 from pretrial.report.compared import comparison_groups
-from pretrial.report.data import Claim, ReportData, Row
+from pretrial.report.data import Claim, ReportData
 from pretrial.report.figures import Figure
+from pretrial.report.summaries import anchor_rows, ledger_means
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -66,8 +68,9 @@ def render(data: ReportData, figures: Sequence[Figure], downloads: Sequence[tupl
         groups=comparison_groups(data),
         interval=f"{data.interval} interval".strip().capitalize(),
         methods=list(dict.fromkeys(row["method"] for row in data.final_comparisons() if row["method"])),
-        ledger=ledger_summary(data),
+        ledger=ledger_means(data),
         anchors=anchor_table(data),
+        guesses=guesses(data),
         colour=functools.partial(drawing.variant_colour, data),
         style=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8") + _colours()),
         specs=Markup(json_in_html(specs)),
@@ -149,7 +152,10 @@ class Card:
     claim: Claim
     headline: str
     between: str
+    companions: str
     sure: str
+    late: str
+    """Why it counts as exploratory; "" for a claim registered in time."""
     picture: Markup
 
 
@@ -159,9 +165,12 @@ def card(data: ReportData, claim: Claim) -> Card:
     named = text.unit_name(unit) or claim["metric"]
     estimate, low, high = claim["estimate"], claim["low"], claim["high"]
     places = text.decimals(unit, low, high)
+    late = "" if claim["registered"] else claim["registration"] or "not registered before the results"
     if estimate is None or not math.isfinite(estimate):
-        return Card(claim, "No estimate", "", claim["reason"], Markup(""))
+        return Card(claim, "No estimate", "", "", "", late, Markup(""))
     headline = f"{_amount(estimate, unit, places)} {named} {_more(estimate)} than {claim['against']}"
+    if estimate == 0:
+        headline = f"No difference in {claim['metric']} from {claim['against']}"
     if low is not None and high is not None and (low > 0 or high < 0):
         headline += ", which is " + ("better" if (estimate > 0) == claim["higher_is_better"] else "worse")
     if low is None or high is None:
@@ -178,15 +187,23 @@ def card(data: ReportData, claim: Claim) -> Card:
             f"{_amount(far, unit, places)} {_more(far)}"
         )
     parts = []
-    held, p = claim["registered"], claim["p_adjusted"] if claim["registered"] else claim["p"]
-    if p is not None:
-        written = text.probability(p)
-        written = written if written.startswith("<") else f"= {written}"
-        parts.append(f"one-sided p {written}" + (" after Holm" if held else ", unadjusted"))
-    seeds, items = claim.get("n_seeds"), claim.get("n_items")
-    if seeds is not None and items is not None:
-        parts.append(f"{seeds} seed{'s' * (seeds != 1)} × {items:,} items")
-    return Card(claim, headline, between, "; ".join(parts), _picture(data, claim))
+    if claim["p_adjusted"] is not None:
+        family = "" if claim["registered"] else " over the late claims"
+        parts.append(f"one-sided p {text.equals(claim['p_adjusted'])} after Holm{family}")
+    seeds, items = claim["n_seeds"], claim["n_items"]
+    parts.append(f"{seeds} seed{'s' * (seeds != 1)} × {items:,} item{'s' * (items != 1)}")
+    return Card(claim, headline, between, _companions(claim, unit), "; ".join(parts), late, _picture(data, claim))
+
+
+def _companions(claim: Claim, unit: str) -> str:
+    """What the bootstrap and the sign flips say of the same comparison."""
+    said = []
+    if claim["bootstrap_low"] is not None and claim["bootstrap_high"] is not None:
+        between = text.interval(claim["bootstrap_low"], claim["bootstrap_high"], unit)
+        said.append(f"bootstrap over seeds and items {between}")
+    if claim["sign_flip_p"] is not None:
+        said.append(f"flipping the signs of seeds p {text.equals(claim['sign_flip_p'])}")
+    return f"Beside it: {'; '.join(said)}" if said else ""
 
 
 def _amount(value: float, unit: str, places: int) -> str:
@@ -247,69 +264,41 @@ def _picture(data: ReportData, claim: Claim) -> Markup:
 # Tables
 
 
-def ledger_summary(data: ReportData) -> list[dict[str, Any]]:
-    """The ledger added over seeds' means: one row per variant, stage and source."""
-    groups: dict[tuple[str, str, str], list[Row]] = {}
-    for row in data.ledger:
-        groups.setdefault((row["variant"], str(row["stage"]), row["source"]), []).append(row)
-    order = {name: i for i, name in enumerate(data.variant_names)}
-    out = []
-    for (variant, stage, source), rows in groups.items():
-
-        def mean(column: str, rows: list[Row] = rows) -> float | None:
-            values = [row[column] for row in rows if row[column] is not None]
-            return math.fsum(values) / len(values) if values else None
-
-        out.append(
-            {"variant": variant, "stage": stage, "source": source} | {column: mean(column) for column in LEDGER_NUMBERS}
-        )
-    return sorted(out, key=lambda row: order.get(row["variant"], len(order)))
-
-
-LEDGER_NUMBERS = (
-    "requested_share", "requested_tokens", "realised_tokens", "bytes", "documents", "epochs", "fresh_tokens",
-    "replayed_tokens", "mean_attended_context",
-)  # fmt: skip
-
-
-def anchor_table(data: ReportData) -> dict[str, Any]:
-    """Anchors and the variants' own values on the same task: {names, rows}."""
-    names = list(dict.fromkeys(anchor["anchor"] for anchor in data.anchors))
-    keys = dict.fromkeys((a["category"], a["task"], a["metric"]) for a in data.anchors)
-    rows = []
-    for category, task, metric in sorted(
-        keys, key=lambda key: data.task_rank({"category": key[0], "task": key[1], "metric": key[2]})
+def anchor_table(data: ReportData) -> list[dict[str, Any]]:
+    """Tasks with anchors as texts: each with chance, zstd, and every variant's own value beside its 3-gram's."""
+    made = []
+    for (category, task, metric), rows in itertools.groupby(
+        anchor_rows(data), key=lambda row: (row["category"], row["task"], row["metric"])
     ):
         unit = data.definition(metric)["unit"]
-        ends: dict[str, list[float]] = {}
-        points = [p for p in data.evaluation if (p["category"], p["task"], p["metric"]) == (category, task, metric)]
-        for name in data.variant_names:
-            own = [point for point in points if point["variant"] == name]
-            end = max((point["tokens"] for point in own), default=None)
-            ends[name] = [point["value"] for point in own if point["tokens"] == end]
-        rows.append(
+        variants = list(rows)
+        made.append(
             {
                 "category": category,
                 "task": task,
                 "metric": metric,
-                "anchors": [
-                    text.value(
-                        next(
-                            (
-                                a["value"]
-                                for a in data.anchors
-                                if (a["category"], a["task"], a["metric"], a["anchor"])
-                                == (category, task, metric, name)
-                            ),
-                            None,
-                        ),
-                        unit,
-                    )
-                    for name in names
-                ],
-                "variants": [
-                    text.value(math.fsum(values) / len(values) if values else None, unit) for values in ends.values()
-                ],
+                "chance": text.value(variants[0]["chance"], unit),
+                "zstd": text.value(variants[0]["zstd"], unit),
+                "variants": [(text.value(row["value"], unit), text.value(row["three_gram"], unit)) for row in variants],
             }
         )
-    return {"names": names, "rows": rows}
+    return made
+
+
+def guesses(data: ReportData) -> dict[str, str]:
+    """Chance levels of each metric in words: "cloze 25.0%", or by task where a category's tasks differ."""
+    levels: dict[str, dict[str, dict[str, float]]] = {}
+    for (category, task, metric), level in data.chances().items():
+        if task != "mean":
+            levels.setdefault(metric, {}).setdefault(category, {})[task] = level
+    said = {}
+    for metric, categories in levels.items():
+        unit = data.definition(metric)["unit"]
+        parts = []
+        for category, tasks in categories.items():
+            if len(tasks) > 1 and len(set(tasks.values())) == 1:
+                parts.append(f"{category} {text.value(next(iter(tasks.values())), unit)}")
+            else:
+                parts += [f"{task} {text.value(level, unit)}" for task, level in tasks.items()]
+        said[metric] = ", ".join(parts)
+    return said

@@ -17,7 +17,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pretrial.analysis.data import COLUMNS as ITEM_COLUMNS
+from pretrial.analysis.rows import COMPARISON_COLUMNS
 from pretrial.report.data import ReportData, Row
+from pretrial.report.summaries import anchor_rows, ledger_means
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,20 +29,12 @@ RESULTS = (
     "variant", "seed", "stage", "tokens", "task", "task_version", "category", "metric", "metric_version",
     "value", "stderr", "n", "chance", "checkpoint",
 )  # fmt: skip
-COMPARISONS = (
-    "variant", "baseline", "stage", "tokens", "category", "task", "metric", "higher_is_better", "base_value",
-    "value", "absolute", "low", "high", "se", "df", "level", "relative", "relative_low", "relative_high", "p",
-    "p_adjusted", "mde", "delta", "n_items", "n_seeds", "method", "holds", "flags", "verdict", "claim",
-    "claim_verdict",
-)  # fmt: skip
+COMPARISONS = COMPARISON_COLUMNS
 LEDGER = (
     "variant", "seed", "stage", "source", "requested_share", "requested_tokens", "realised_tokens", "bytes",
     "documents", "unique_tokens", "epochs", "fresh_tokens", "replayed_tokens", "mean_attended_context",
 )  # fmt: skip
-ITEMS = (
-    "variant", "seed", "stage", "tokens", "category", "task", "metric", "item", "cluster", "value", "weight",
-    "checkpoint",
-)  # fmt: skip
+ITEMS = ITEM_COLUMNS
 
 
 def cell(value: object) -> str:
@@ -136,15 +131,26 @@ def small_tables(data: ReportData) -> dict[str, tuple[tuple[str, ...], list[Row]
         "claims": (
             (
                 "text", "kind", "variant", "against", "target", "metric", "margin", "verdict", "estimate",
-                "low", "high", "level", "p", "p_adjusted", "registered", "reason",
+                "low", "high", "level", "p", "p_adjusted", "bootstrap_low", "bootstrap_high", "sign_flip_p",
+                "n_seeds", "n_items", "registered", "registration", "reason",
             ),
             [*data.claims],
             "claims and verdicts",
         ),
         "anchors": (
-            ("category", "task", "metric", "anchor", "value"),
-            [*data.anchors],
-            "3-gram and zstd on the same documents",
+            ("category", "task", "metric", "variant", "value", "n_seeds", "three_gram", "zstd", "chance"),
+            anchor_rows(data),
+            "each variant beside its 3-gram model, zstd and chance",
+        ),
+        "ledger-means": (
+            ("variant", "stage", "source", *LEDGER[4:]),
+            ledger_means(data),
+            "the ledger as means over seeds",
+        ),
+        "sources": (
+            ("source", "step", "part", "documents", "bytes"),
+            [*data.funnel],
+            "what was left of each source, and where it ended",
         ),
         "plan": (
             (
@@ -169,7 +175,7 @@ def small_tables(data: ReportData) -> dict[str, tuple[tuple[str, ...], list[Row]
             [*data.registration],
             "history of claims, margins and seeds",
         ),
-        "missing": (("variant", "seed", "reason"), [*data.missing], "seeds without a result"),
+        "missing": (("variant", "seed", "reason"), [*data.missing], "what has no result, and why"),
     }  # fmt: skip
     trimmed: dict[str, tuple[tuple[str, ...], list[Row], str]] = {}
     for name, (columns, rows, what) in made.items():

@@ -39,13 +39,13 @@ def comparison_lines(data: ReportData, width: int = 80) -> list[str]:
     for claim in data.claims:
         unit = data.definition(claim["metric"])["unit"]
         places = text.decimals(unit, claim["low"], claim["high"])
-        p = text.probability(claim["p_adjusted"] if claim["registered"] else claim["p"])
-        mark = "" if claim["registered"] else ", exploratory: not registered before the results"
+        p = f", p {text.equals(claim['p_adjusted'])} after Holm" if claim["p_adjusted"] is not None else ""
+        mark = "" if claim["registered"] else f", exploratory: {claim['registration'] or 'not registered in time'}"
         lines += _wrapped(f"{claim['verdict'].upper():<12}{claim['text']}", width, "  ", " " * 14)
         lines += _wrapped(
             f"{text.difference(claim['estimate'], unit, places)} "
-            f"{text.interval(claim['low'], claim['high'], unit)} {text.unit_name(unit)}, "
-            f"p {p if p.startswith('<') else '= ' + p}{mark}",
+            f"{text.interval(claim['low'], claim['high'], unit)} "
+            f"{text.unit_name(unit)}{p}{mark}",
             width,
             " " * 14,
             " " * 14,

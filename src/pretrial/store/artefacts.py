@@ -1,9 +1,11 @@
 """The content-addressed store: finished outputs of steps, and nothing half-finished.
 
 Guarantees. An artefact is in the store when its folder is: it is written under `tmp/`, flushed, hashed, given a
-manifest and renamed into place. Its files are hashed again when a step first reads them in a process; a wrong hash
-or size moves the artefact to `quarantine/`, which is said, so that it is made again. One process makes an artefact
-at a time; another that needs it waits. The store is shared by all studies under one root.
+manifest and renamed into place. Its facts are checked against its content hash whenever it is found, its files are
+hashed again when a step first reads them in a process; what is wrong moves the artefact to `quarantine/`, which is
+said, so that it is made again. One process makes an artefact at a time; another that needs it waits, and what it has
+made is never set aside for the damage of what stood there before. The store is shared by all studies under one root.
+A store that may only be read can be looked at.
 
 Losses. A hash protects against damage, not against someone who edits a manifest too. Files are trusted between
 two reads of one process.
@@ -12,13 +14,14 @@ two reads of one process.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,6 +34,8 @@ Json = dict[str, Any]
 LAYOUT = 1
 MANIFEST = "manifest.json"
 _FOLDERS = ("artefacts", "requests", "work", "locks", "claims", "failures", "quarantine", "tmp")
+# What a disk says that may not be written, or has no room.
+_CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
 
 
 class DamagedError(RuntimeError):
@@ -66,6 +71,8 @@ class Store:
     def __init__(self, root: Path, warn: Callable[[str], None] = lambda message: None) -> None:
         self.root = root
         self.warn = warn
+        self.hashes = FileHashes(root / "fingerprints.json")
+        self._holding: set[str] = set()
         self._verified: dict[str, tuple[tuple[str, int, int], ...]] = {}
 
     def prepare(self) -> None:
@@ -103,25 +110,27 @@ class Store:
     # -- reading -------------------------------------------------------------------------------------------
 
     def find(self, kind: str, key: str) -> Artefact | None:
-        """The artefact, when it is there and its files have the sizes its manifest gives.
+        """The artefact, when it is there, its facts are those of its content hash and its files have their sizes.
 
-        One whose files do not is set aside, which `warn` is told, and counts as absent.
+        One that is not so is set aside, which `warn` is told, and counts as absent.
         """
         path = self._folder(kind, key)
-        try:
-            manifest = read_json(path / MANIFEST)
-            damaged = [name for name, entry in manifest["files"].items() if not _looks_right(path / name, entry)]
-            if not damaged:
-                return Artefact(kind, key, path, manifest["content"], manifest["facts"], manifest)
-        except (FileNotFoundError, NotADirectoryError):
-            if not path.is_dir():
+        while True:
+            judged: bytes | None = None
+            try:
+                judged = (path / MANIFEST).read_bytes()
+                artefact, damaged = self._read(kind, key, judged)
+                if not damaged:
+                    return artefact
+            except (FileNotFoundError, NotADirectoryError):
+                if not path.is_dir():
+                    return None
+                damaged = [MANIFEST]
+            what = self._set_aside(kind, key, judged)
+            if what is not None:
+                self.warn(f"{_damage(kind, key, damaged)}; {what}")
                 return None
-            damaged = [MANIFEST]
-        except (ValueError, KeyError):
-            damaged = [MANIFEST]
-        self._quarantine(path)
-        self.warn(f"{_damage(kind, key, damaged)}; it was set aside and is made again when it is needed")
-        return None
+            # It was made anew meanwhile.
 
     def verify(self, artefact: Artefact) -> None:
         """Hash all files of an artefact, once per process while size and time stay the same.
@@ -130,6 +139,7 @@ class Store:
             DamagedError: when a hash is wrong; the artefact is in quarantine then.
         """
         files = artefact.manifest["files"]
+        judged = _bytes_of(artefact.path / MANIFEST)
         try:
             state = tuple(_state(artefact.path / name, name) for name in sorted(files))
             if self._verified.get(artefact.key) == state:
@@ -137,8 +147,12 @@ class Store:
             damaged = [n for n, entry in files.items() if hash_file(artefact.path / n) != entry["sha256"]]
         except FileNotFoundError as error:
             damaged, state = [Path(error.filename).name], ()
+        if content_of(files, artefact.facts) != artefact.content:
+            damaged.append(MANIFEST)
         if damaged:
-            self._quarantine(artefact.path)
+            # What was made again since belongs to whoever finds it next.
+            if not _is_another(judged, artefact):
+                self._set_aside(artefact.kind, artefact.key, judged)
             raise DamagedError(_damage(artefact.kind, artefact.key, damaged))
         self._verified[artefact.key] = state
 
@@ -158,15 +172,21 @@ class Store:
 
     # -- writing -------------------------------------------------------------------------------------------
 
+    @contextmanager
     def lock(
         self,
         key: str,
         what: str,
         waiting: Callable[[str], None] | None = None,
         stop: Callable[[], bool] = lambda: False,
-    ) -> AbstractContextManager[None]:
+    ) -> Iterator[None]:
         """Exclusive right to make the artefact `key`; waits for whoever has it, until `stop()`."""
-        return locked(self._lock(key), what, wait=True, waiting=waiting, stop=stop)
+        with locked(self._lock(key), what, wait=True, waiting=waiting, stop=stop):
+            self._holding.add(key)
+            try:
+                yield
+            finally:
+                self._holding.discard(key)
 
     def scratch(self, key: str) -> Path:
         """An empty folder on the store's file system, to write an artefact into; hold its lock meanwhile."""
@@ -180,11 +200,18 @@ class Store:
         path.mkdir(parents=True, exist_ok=True)
         return path
 
-    def commit(self, kind: str, key: str, payload: Json, facts: Json, folder: Path, cost: Json) -> Artefact:
-        """Turn a scratch folder into an artefact: flush, hash, manifest, rename. Drops the step's work folder."""
+    def commit(
+        self, kind: str, key: str, payload: Json, facts: Json, folder: Path, cost: Json, *, outside: bool = False
+    ) -> Artefact:
+        """Turn a scratch folder into an artefact: flush, hash, manifest, rename. Drops the step's work folder.
+
+        With `outside`, for what was read of the outer world, the address follows from the recipe and the content
+        that came out, and what stands there already is kept: nobody's reading is replaced by a later one. `key` is
+        then only the one that was locked.
+        """
         files: dict[str, Json] = {}
         for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-            _flush(path)
+            flush(path)
             stat = path.stat()
             files[path.relative_to(folder).as_posix()] = {
                 "bytes": stat.st_size,
@@ -193,40 +220,40 @@ class Store:
             }
         # Facts go through JSON so that what is read back is what was hashed.
         facts = json.loads(canonical(facts))
-        hashes = {name: entry["sha256"] for name, entry in files.items()}
-        content = fingerprint({"files": hashes, "facts": facts})
-        manifest: Json = {
-            "kind": kind,
-            "key": key,
-            "payload": payload,
-            "files": files,
-            "facts": facts,
-            "content": content,
-            "cost": cost,
-            "made": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        }
-        write_atomically(folder / MANIFEST, json.dumps(manifest, ensure_ascii=False, indent=1))
-        for inner in (path for path in [folder, *folder.rglob("*")] if path.is_dir()):
-            _flush(inner)
-        target = self._folder(kind, key)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if target.exists():
-            self._quarantine(target)
-        folder.rename(target)
-        _flush(target.parent)
-        artefact = Artefact(kind, key, target, content, facts, manifest)
-        self._verified[key] = tuple(_state(target / name, name) for name in sorted(files))
+        content = content_of(files, facts)
+        address = fingerprint({"payload": payload, "content": content}) if outside else key
+        there = self.find(kind, address) if outside else None
+        if there is None:
+            manifest: Json = {
+                "kind": kind,
+                "key": address,
+                "payload": payload,
+                "files": files,
+                "facts": facts,
+                "content": content,
+                "cost": cost,
+                "made": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            }
+            write_atomically(folder / MANIFEST, json.dumps(manifest, ensure_ascii=False, indent=1))
+            for inner in (path for path in [folder, *folder.rglob("*")] if path.is_dir()):
+                flush(inner)
+            target = self._folder(kind, address)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if target.exists():
+                self._quarantine(target)
+            folder.rename(target)
+            flush(target.parent)
+            there = Artefact(kind, address, target, content, facts, manifest)
+            self._verified[address] = tuple(_state(target / name, name) for name in sorted(files))
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
         shutil.rmtree(self.root / "work" / key, ignore_errors=True)
-        return artefact
+        return there
 
     def remember(self, request: str, key: str) -> None:
         """Keep that a request led to an artefact key."""
         if self.resolve(request) != key:
             write_atomically(self.root / "requests" / request, key)
-
-    def forget(self, request: str) -> None:
-        """Drop what a request led to, so that it is made anew."""
-        (self.root / "requests" / request).unlink(missing_ok=True)
 
     def clean(self) -> None:
         """Delete what processes that are gone left behind: unfinished output, and work on what was finished since."""
@@ -243,6 +270,54 @@ class Store:
     def _lock(self, key: str) -> Path:
         return self.root / "locks" / f"{key}.lock"
 
+    def _read(self, kind: str, key: str, text: bytes) -> tuple[Artefact | None, list[str]]:
+        """The artefact that a manifest describes, and what of it is damaged."""
+        path = self._folder(kind, key)
+        try:
+            manifest = json.loads(text)
+            damaged = [name for name, entry in manifest["files"].items() if not self._looks_right(path / name, entry)]
+            artefact = Artefact(kind, key, path, manifest["content"], manifest["facts"], manifest)
+            if content_of(manifest["files"], manifest["facts"]) != artefact.content:
+                damaged.append(MANIFEST)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            # Not the JSON that `commit` writes.
+            return None, [MANIFEST]
+        return artefact, damaged
+
+    def _looks_right(self, path: Path, entry: Mapping[str, Any]) -> bool:
+        """Whether a file has its size and time, or, where it was copied since, its size and hash."""
+        try:
+            stat = path.stat()
+            if stat.st_size != entry["bytes"]:
+                return False
+            return bool(stat.st_mtime_ns == entry["modified"] or self.hashes.hash(path) == entry["sha256"])
+        except FileNotFoundError:
+            return False
+
+    def _set_aside(self, kind: str, key: str, judged: bytes | None) -> str | None:
+        """Move a damaged artefact to quarantine; what became of it, in words.
+
+        `judged` is the manifest that was found wrong, or that of wrong files. `None` when another stands there now:
+        someone made it again.
+        """
+        path = self._folder(kind, key)
+        try:
+            with (
+                contextlib.nullcontext()
+                if key in self._holding
+                else locked(self._lock(key), "setting aside what is damaged", wait=False)
+            ):
+                if _bytes_of(path / MANIFEST) != judged:
+                    return None
+                self._quarantine(path)
+        except HeldError:
+            return "it is being made again"
+        except OSError as error:
+            if error.errno not in _CLOSED:
+                raise
+            return f"it cannot be set aside: {error.strerror}"
+        return "it was set aside and is made again when it is needed"
+
     def _quarantine(self, path: Path) -> None:
         target = self.root / "quarantine" / f"{path.parent.name}-{path.name}-{uuid.uuid4().hex[:8]}"
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -252,20 +327,18 @@ class Store:
 
 
 class FileHashes:
-    """SHA-256 of outside files, remembered by (size, modification time) in the store."""
+    """SHA-256 of files, remembered by (size, modification time) in the store."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._changed = False
-        self._known: dict[str, list[Any]] = {}
-        # What cannot be read was a memory only: the files are hashed again.
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError, ValueError):
-            self._known = read_json(path)
+        self._new: dict[str, list[Any]] = {}
+        self._loaded: dict[str, list[Any]] | None = None
 
     def known(self, path: Path) -> str | None:
         """The hash, when the file has not changed since it was last hashed."""
         stat = path.stat()
-        entry = self._known.get(str(path.resolve()))
+        name = str(path.resolve())
+        entry = self._new.get(name) or self._remembered().get(name)
         return str(entry[2]) if entry and entry[:2] == [stat.st_size, stat.st_mtime_ns] else None
 
     def hash(self, path: Path) -> str:
@@ -274,15 +347,38 @@ class FileHashes:
         if known is None:
             stat = path.stat()
             known = hash_file(path)
-            self._known[str(path.resolve())] = [stat.st_size, stat.st_mtime_ns, known]
-            self._changed = True
+            self._new[str(path.resolve())] = [stat.st_size, stat.st_mtime_ns, known]
         return known
 
     def save(self) -> None:
-        """Write what was learned."""
-        if self._changed:
-            write_atomically(self._path, json.dumps(self._known, indent=0))
-            self._changed = False
+        """Write what was learned, beside what others have written meanwhile; where that cannot be, it is forgotten."""
+        if self._new and self._path.parent.is_dir():
+            self._loaded = {**self._read(), **self._new}
+            self._new = {}
+            with where_writable():
+                write_atomically(self._path, json.dumps(self._loaded, indent=0))
+
+    def _remembered(self) -> dict[str, list[Any]]:
+        if self._loaded is None:
+            self._loaded = self._read()
+        return self._loaded
+
+    def _read(self) -> dict[str, list[Any]]:
+        try:
+            return read_json(self._path)
+        except (FileNotFoundError, NotADirectoryError, ValueError):
+            # What cannot be read was a memory only: the files are hashed again.
+            return {}
+
+
+@contextmanager
+def where_writable() -> Iterator[None]:
+    """Leave out what only saves time later, where the disk is full or may only be read."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _CLOSED:
+            raise
 
 
 def read_json(path: Path) -> Json:
@@ -309,15 +405,34 @@ def payload_of(kind: str, version: int, config: Mapping[str, Any], inputs: Mappi
     return {"kind": kind, "version": version, "config": dict(config), "inputs": dict(inputs)}
 
 
-def _looks_right(path: Path, entry: Mapping[str, Any]) -> bool:
-    """Whether a file has its size and time, or, where it was copied since, its size and hash."""
+def content_of(files: Mapping[str, Mapping[str, Any]], facts: Mapping[str, Any]) -> str:
+    """Content hash of an artefact: over its files' names and hashes, and its facts."""
+    return fingerprint({"files": {name: entry["sha256"] for name, entry in files.items()}, "facts": facts})
+
+
+def flush(path: Path) -> None:
+    """Have a file or folder written to the disk before going on."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
-        stat = path.stat()
-    except FileNotFoundError:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _is_another(text: bytes | None, artefact: Artefact) -> bool:
+    """Whether a manifest that can be read describes other files than the artefact's."""
+    try:
+        manifest = json.loads(text or b"")
+        return bool(manifest["files"] != artefact.manifest["files"])
+    except (ValueError, KeyError, TypeError):
         return False
-    if stat.st_size != entry["bytes"]:
-        return False
-    return bool(stat.st_mtime_ns == entry["modified"] or hash_file(path) == entry["sha256"])
+
+
+def _bytes_of(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
 
 
 def _damage(kind: str, key: str, names: Sequence[str]) -> str:
@@ -328,11 +443,3 @@ def _damage(kind: str, key: str, names: Sequence[str]) -> str:
 def _state(path: Path, name: str) -> tuple[str, int, int]:
     stat = path.stat()
     return name, stat.st_size, stat.st_mtime_ns
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

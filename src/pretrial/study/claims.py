@@ -5,8 +5,9 @@
     VARIANT does not lose to VARIANT on TARGET by more than MARGIN[, at equal …]
 
 Guarantees: names are matched against those of the study, whatever words, arrows or spaces they hold; a text
-that can be read in two ways is refused, never guessed; `parse_claim(format_claim(c), …)` is `c`. Errors name
-the nearest right word (`RequestError` without a place: the caller knows the line).
+that can be read in two ways is refused, never guessed; a target always has its metric, by default the first that
+its task has, or that all tasks of its category share; `parse_claim(format_claim(c), …)` is `c`. Errors name the
+nearest right word (`RequestError` without a place: the caller knows the line).
 
 Does not: judge a claim (`analysis`).
 """
@@ -21,7 +22,7 @@ from typing import cast
 from pretrial.errors import RequestError
 from pretrial.study.problems import did_you_mean, join
 from pretrial.study.schema import Claim, ClaimKind, Holds, Margin, Target
-from pretrial.study.tasks import TASKS, metric_name, unit
+from pretrial.study.tasks import TASKS, has_ratio, metric_name, unit
 from pretrial.study.units import parse_margin
 
 _VERBS: dict[str, ClaimKind] = {"beats": "beats", "equals": "equals", "does not lose to": "not-worse"}
@@ -107,6 +108,12 @@ def format_claim(claim: Claim) -> str:
 def wrong_margin(margin: Margin, metric: str) -> tuple[str, str] | None:
     """What is wrong with a margin's unit for a metric, and what to write; None where it fits."""
     share = unit(metric) == "share"
+    if margin.kind == "relative" and not has_ratio(metric):
+        return (
+            f"a margin of {margin} does not go with {metric}: it is a difference of log-probabilities, which has no "
+            "zero of its own and may be negative",
+            "write bits",
+        )
     if margin.kind == "relative" or share == (margin.kind == "points"):
         return None
     return (
@@ -156,13 +163,14 @@ def _finish(
         raise RequestError(f"{spelled!r} has no metric {metric!r}: {text!r}", remedy=did_you_mean(metric, metrics))
     if not metrics:
         raise RequestError(f"the tasks of {target[0]!r} share no metric: {text!r}", remedy="name one task of it")
+    metric = metric or metrics[0]
     margin = Margin("relative", 0.0)
     if tail["margin"]:
         try:
             margin = Margin(*parse_margin(tail["margin"]))  # type: ignore[arg-type]  # one of the kinds
         except ValueError as error:
             raise RequestError(f"{error}: {text!r}") from None
-        if trouble := wrong_margin(margin, metric or metrics[0]):
+        if trouble := wrong_margin(margin, metric):
             raise RequestError(f"{trouble[0]}: {text!r}", remedy=trouble[1])
     if kind == "equals" and margin.value == 0:
         raise RequestError(f"nothing is equal within 0: {text!r}", remedy="state a margin above 0")

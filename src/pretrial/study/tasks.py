@@ -45,6 +45,11 @@ def metric_name(text: str) -> str:
     return text.strip().lower().replace("-", "_").replace(" ", "_")
 
 
+def has_ratio(metric: str) -> bool:
+    """Whether a percentage of a metric means something: log-odds, in bits, have no zero of their own."""
+    return unit(metric) != "bits"
+
+
 def unit(metric: str) -> str:
     """Unit of a metric: "share", "bits per byte" or "bits"."""
     return _DEFINED[metric].unit

@@ -10,8 +10,10 @@ It does not choose documents (`pretrial.corpus.select` does) and does not know w
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -22,6 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from pretrial.corpus.documents import save_array
 from pretrial.corpus.iterate import HELD_OUT, TRAIN, documents, load_mask
 from pretrial.errors import Interrupted, RunError
 from pretrial.execute.context import Json, StepContext
@@ -87,7 +90,7 @@ def tokenise(ctx: StepContext) -> Json:
     length = np.concatenate(lengths) if lengths else np.empty(0, dtype=np.int64)
     size = np.concatenate(sizes) if sizes else np.empty(0, dtype=np.int64)
     stream = _write_stream(ctx.out, unsorted, length, order, dtype, tokenizer.mark)
-    np.save(ctx.out / "bytes.npy", size[order])
+    save_array(ctx.out / "bytes.npy", size[order])
     _write_names(ctx.out, names, order)
     streamed = _digest(ctx.out / "tokens.npy", ctx.out / "starts.npy")
     return {
@@ -152,7 +155,7 @@ def _write_stream(out: Path, unsorted: Path, length: Ints, order: Ints, dtype: n
     total = int(length.sum()) + len(length) + 1
     begins = np.cumsum(length) - length
     starts = np.cumsum(np.append(1, length[order] + 1))
-    tokens = np.lib.format.open_memmap(out / "tokens.npy", mode="w+", dtype=dtype, shape=(total,))
+    tokens = _make_array(out / "tokens.npy", dtype, total)
     tokens[0] = mark
     if len(order):
         found = np.memmap(unsorted, dtype=dtype, mode="r") if length.any() else np.empty(0, dtype=dtype)
@@ -161,8 +164,33 @@ def _write_stream(out: Path, unsorted: Path, length: Ints, order: Ints, dtype: n
             tokens[at : at + size] = found[begins[document] : begins[document] + size]
             tokens[at + size] = mark
     tokens.flush()
-    np.save(out / "starts.npy", starts.astype(np.int64))
+    save_array(out / "starts.npy", starts.astype(np.int64))
     return total
+
+
+def _make_array(path: Path, dtype: np.dtype[Any], length: int) -> np.memmap[Any, Any]:
+    """A new array in a file, memory-mapped, on disk space of its own; `OSError` where there is not enough.
+
+    Without that space a mapped file is made of holes, and a page that finds none kills the process (SIGBUS).
+    """
+    try:
+        array = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=(length,))
+        _reserve(path)
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, str(path)) from error
+    return array
+
+
+def _reserve(path: Path) -> None:
+    if not hasattr(os, "posix_fallocate"):
+        return
+    with path.open("r+b") as file:
+        try:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):  # what a file system says that cannot reserve
+                raise
 
 
 def _write_names(out: Path, names: Path, order: Ints) -> None:

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from pretrial.corpus.documents import save_array
 from pretrial.corpus.iterate import TRAIN, documents, load_mask
 from pretrial.errors import RequestError, RunError
 from pretrial.execute.context import Json, StepContext
@@ -220,7 +221,7 @@ def _write(out: Path, tokenizer: Tokenizer) -> Json:
     (out / "tokenizer.json").write_text(json.dumps(described, ensure_ascii=False, indent=1), encoding="utf-8")
     facts: Json = {"vocabulary": vocabulary, "mark": mark}
     (out / "mark.json").write_text(json.dumps(facts | {"text": text}), encoding="utf-8")
-    np.save(out / "token_bytes.npy", TextTokenizer(out).token_bytes)
+    save_array(out / "token_bytes.npy", TextTokenizer(out).token_bytes)
     return facts
 
 

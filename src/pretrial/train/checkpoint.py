@@ -3,7 +3,7 @@
 Guarantees: float32 master weights and AdamW moments, so a trainer that loads them goes on bit-identically.
 A checkpoint artefact depends on the trajectory, the record and its tokens only, not on where training had
 stopped before. A resume file is one file that is renamed into place after a flush: it is whole or it is not
-there.
+there, and one that cannot be written leaves the one before it.
 
 Files of a checkpoint: model.safetensors, optimizer.safetensors, config.json, state.json, metrics.jsonl and,
 where the step has a tokenizer, tokenizer.json.
@@ -21,12 +21,12 @@ from typing import Any
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from pretrial.errors import RunError
 from pretrial.model.decoder import Decoder
-from pretrial.model.weights import read_weights, save_decoder
+from pretrial.model.weights import read_weights, save_decoder, save_tensors, writing
 from pretrial.train.optimizer import optimizer_state, set_optimizer_state
 
 RESUME = "resume-*.safetensors"
@@ -56,14 +56,20 @@ def save_checkpoint(
     mark: int,
     tokenizer: Path | None,
 ) -> None:
-    """Write a checkpoint's files into an empty folder."""
+    """Write a checkpoint's files into an empty folder. Each fails as `pretrial.model.weights.writing` says."""
     save_decoder(decoder, folder, context=context, mark=mark, tokens=progress.tokens)
-    save_file(_plain(optimizer_state(decoder, optimizer)), folder / "optimizer.safetensors")
+    save_tensors(optimizer_state(decoder, optimizer), folder / "optimizer.safetensors")
     state = {"steps": progress.steps, "tokens": progress.tokens, "open": progress.open}
-    (folder / "state.json").write_text(json.dumps(state, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    (folder / "metrics.jsonl").write_text("".join(line + "\n" for line in progress.lines), encoding="utf-8")
+    texts = {
+        "state.json": json.dumps(state, indent=1, sort_keys=True) + "\n",
+        "metrics.jsonl": "".join(line + "\n" for line in progress.lines),
+    }
+    for name, text in texts.items():
+        with writing(folder / name):
+            (folder / name).write_text(text, encoding="utf-8")
     if tokenizer is not None:
-        shutil.copyfile(tokenizer, folder / "tokenizer.json")
+        with writing(folder / "tokenizer.json"):
+            shutil.copyfile(tokenizer, folder / "tokenizer.json")
 
 
 def load_checkpoint(folder: Path, decoder: Decoder, optimizer: torch.optim.AdamW) -> Progress:
@@ -76,14 +82,18 @@ def load_checkpoint(folder: Path, decoder: Decoder, optimizer: torch.optim.AdamW
 
 
 def save_resume(folder: Path, decoder: Decoder, optimizer: torch.optim.AdamW, progress: Progress) -> None:
-    """Write what a killed step goes on from into `folder`, and drop what it replaces."""
+    """Write what a killed step goes on from into `folder`, and drop what it replaces.
+
+    Fails as `pretrial.model.weights.writing` says; what was there before then stays.
+    """
     tensors = {f"model.{name}": value for name, value in decoder.state_dict().items()}
     tensors |= {f"optimizer.{name}": value for name, value in optimizer_state(decoder, optimizer).items()}
     final = folder / f"resume-{progress.steps:012d}.safetensors"
     temporary = folder / "resume.tmp"
-    save_file(_plain(tensors), temporary, {"progress": json.dumps(asdict(progress))})
-    _flush(temporary)
-    temporary.replace(final)
+    with writing(temporary):
+        save_tensors(tensors, temporary, {"progress": json.dumps(asdict(progress))})
+        _flush(temporary)
+        temporary.replace(final)
     _flush(folder)
     for older in folder.glob(RESUME):
         if older != final:
@@ -112,10 +122,6 @@ def _copy(decoder: Decoder, weights: Mapping[str, Tensor]) -> None:
     with torch.no_grad():
         for name, value in mine.items():
             value.copy_(weights[name])
-
-
-def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
 
 
 def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -16,31 +16,33 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from pretrial.errors import DivergedError, Interrupted, RequestError, RunError
 from pretrial.execute.context import StepContext
 from pretrial.mixture.stream import Batch, Stream, StreamSegment, TokenFiles, token_files
-from pretrial.model.decoder import Decoder, initialise, read_ahead_mask
+from pretrial.model.decoder import Decoder, attention_mask, initialise, read_ahead_mask
 from pretrial.model.spec import ModelSpec
 from pretrial.store.identity import fingerprint
 from pretrial.train.checkpoint import Progress, load_checkpoint, load_resume, save_checkpoint, save_resume
 from pretrial.train.optimizer import make_optimizer, set_learning_rate, set_optimizer_state
-from pretrial.train.spec import Segment, step_learning_rate
+from pretrial.train.spec import Segment, checkpoint_seconds, micro_batch, step_learning_rate
 
 Json = dict[str, Any]
+Given = TypeVar("Given")
+Made = TypeVar("Made")
 
-RESUME_SECONDS = 20.0
-"""Most work that a kill loses; the setting `checkpoint_seconds` or PRETRIAL_CHECKPOINT_SECONDS changes it."""
 REPORT_SECONDS = 0.25
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 FETCH_SEQUENCES = 64
@@ -56,12 +58,6 @@ def report_every(step: int) -> int:
     A function of the step alone, so a course's metrics do not depend on where it was cut.
     """
     return 1 if step <= 1000 else 10 ** (len(str(step - 1)) - 3)
-
-
-def micro_batch(sequences: int, context: int, micro_tokens: int) -> int:
-    """Sequences in one forward and backward pass: the largest divisor of the batch within `micro_tokens` tokens."""
-    room = max(1, micro_tokens // context)
-    return max(size for size in range(1, min(sequences, room) + 1) if sequences % size == 0)
 
 
 def prepare(record: Mapping[str, Any], cache: Path | None = None) -> torch.device:
@@ -121,23 +117,33 @@ class Trainer:
         initialise(self.decoder, seed)
         set_optimizer_state(self.decoder, self.optimizer, None)
 
-    def step(self, batch: Fetched, rate: float) -> tuple[list[float], float]:
-        """Train one batch; the mean loss of each sequence, and the gradient's norm before clipping."""
-        losses = []
-        for first in range(0, self.sequences, self.micro):
-            part = slice(first, first + self.micro)
-            tokens, mask, targets = (x[part].to(self.device) for x in (batch.tokens, batch.mask, batch.targets))
+    def step(self, parts: Iterable[MicroBatch], rate: float) -> tuple[list[float], list[int], float]:
+        """Train one batch, given in micro-batches: each sequence's mean loss and source, the gradient's norm before
+        clipping.
+
+        Raises `ValueError` where the parts are not one whole batch.
+        """
+        losses: list[Tensor] = []
+        sources: list[int] = []
+        # Of a step that failed half-way, in another arm perhaps, nothing may be left.
+        self.optimizer.zero_grad(set_to_none=True)
+        for part in parts:
+            tokens, targets = part.tokens.to(self.device), part.targets.to(self.device)
+            mask = part.mask if part.mask is not None else attention_mask(part.segments.to(self.device))
             # Autocast stands outside what is compiled: a graph that enters it cannot be cached as a whole, and a
             # process would then need twice as long to its first step.
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
                 each = self._losses(tokens, mask, targets)
             (each.sum() / self.sequences).backward()  # type: ignore[no-untyped-call]
             losses.append(each.detach())
+            sources += part.sources
+        if len(sources) != self.sequences:
+            raise ValueError(f"a batch has {self.sequences} sequences, and {len(sources)} came")
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.clip if self.clip > 0 else math.inf)
         set_learning_rate(self.optimizer, rate)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        return torch.cat(losses).tolist(), float(norm)
+        return torch.cat(losses).tolist(), sources, float(norm)
 
     def _plain_losses(self, tokens: Tensor, mask: Tensor, targets: Tensor) -> Tensor:
         logits = self.decoder.logits(self.decoder.stream(tokens, mask)[-1])
@@ -163,42 +169,65 @@ def trainer_for(record: Mapping[str, Any], base: Mapping[str, Any], cache: Path 
 
 
 @dataclass(frozen=True)
-class Fetched:
-    """A batch as the step takes it: inputs and targets [n, C], `attention_mask` of its segments, source numbers [n]."""
+class MicroBatch:
+    """What one forward and backward pass takes: inputs, targets and attention segments [n, C], source numbers [n].
+
+    `mask`: the segments' `attention_mask` where training is on a CPU; elsewhere the device makes it.
+    """
 
     tokens: Tensor
     targets: Tensor
-    mask: Tensor
+    segments: Tensor
     sources: list[int]
+    mask: Tensor | None
 
 
-def batches(stream: Stream, first_step: int, last_step: int, sequences: int) -> Iterator[Fetched]:
-    """The batches of steps [first_step, last_step), the next ones being read while one is trained."""
+def micro_batches(
+    stream: Stream, first_step: int, last_step: int, sequences: int, micro: int, device: torch.device
+) -> Iterator[MicroBatch]:
+    """The micro-batches of steps [first_step, last_step), what comes next being read while one is trained.
+
+    Masks are the largest part of a batch, context² numbers a sequence: they are made for one micro-batch ahead, and no
+    more.
+    """
     chunk = max(1, FETCH_SEQUENCES // sequences)
 
-    def fetch(step: int) -> list[Fetched]:
-        steps = min(chunk, last_step - step)
-        read = stream.batch(step * sequences, steps * sequences)
-        return [_fetched(read, i * sequences, sequences) for i in range(steps)]
+    def read(step: int) -> Batch:
+        return stream.batch(step * sequences, min(chunk, last_step - step) * sequences)
 
-    with ThreadPoolExecutor(1, "pretrial-batches") as reader:
-        ahead = reader.submit(fetch, first_step)
-        for step in range(first_step, last_step, chunk):
-            ready = ahead.result()
-            if step + chunk < last_step:
-                ahead = reader.submit(fetch, step + chunk)
-            yield from ready
+    def cut(place: tuple[Batch, slice]) -> MicroBatch:
+        batch, rows = place
+        return make_micro_batch(batch.tokens[rows], batch.segments[rows], batch.sources[rows].tolist(), device)
+
+    with ThreadPoolExecutor(2, "pretrial-batches") as readers:
+        batches = _ahead(readers, read, range(first_step, last_step, chunk))
+        places = ((batch, slice(row, row + micro)) for batch in batches for row in range(0, len(batch.tokens), micro))
+        yield from _ahead(readers, cut, places)
 
 
-def _fetched(read: Batch, first: int, count: int) -> Fetched:
-    rows = slice(first, first + count)
-    tokens = read.tokens[rows]
-    return Fetched(
+def make_micro_batch(
+    tokens: NDArray[np.int64], segments: NDArray[np.int32], sources: list[int], device: torch.device
+) -> MicroBatch:
+    """A micro-batch of sequences: tokens [n, C + 1], segments [n, C], source numbers [n]."""
+    return MicroBatch(
         torch.from_numpy(np.ascontiguousarray(tokens[:, :-1])),
         torch.from_numpy(np.ascontiguousarray(tokens[:, 1:])),
-        read_ahead_mask(read.segments[rows]),
-        read.sources[rows].tolist(),
+        torch.from_numpy(np.ascontiguousarray(segments)),
+        sources,
+        read_ahead_mask(segments) if device.type == "cpu" else None,
     )
+
+
+def _ahead(readers: ThreadPoolExecutor, make: Callable[[Given], Made], given: Iterable[Given]) -> Iterator[Made]:
+    """What `make` makes of each, in order; the one after it is begun before one is handed out."""
+    waiting: Future[Made] | None = None
+    for one in given:
+        following = readers.submit(make, one)
+        if waiting is not None:
+            yield waiting.result()
+        waiting = following
+    if waiting is not None:
+        yield waiting.result()
 
 
 def make_stream(ctx: StepContext, base: Mapping[str, Any], segments: list[Segment]) -> Stream:
@@ -288,23 +317,23 @@ def _train(
     from_tokens = progress.tokens
     steps = range(from_tokens // trainer.batch_tokens, to_tokens // trainer.batch_tokens)
     current = next((s for s in reversed(segments) if s.start <= from_tokens), segments[0])
-    seconds = float(
-        ctx.settings.get("checkpoint_seconds", os.environ.get("PRETRIAL_CHECKPOINT_SECONDS", RESUME_SECONDS))
-    )
+    set_here = ctx.settings.get("checkpoint_seconds")
+    seconds = checkpoint_seconds() if set_here is None else float(set_here)
     saved = reported = begun = time.monotonic()
     ready = 0
-    for step, batch in zip(steps, batches(stream, steps.start, steps.stop, trainer.sequences), strict=True):
+    parts = micro_batches(stream, steps.start, steps.stop, trainer.sequences, trainer.micro, trainer.device)
+    for step in steps:
         tokens = step * trainer.batch_tokens
         if tokens in starts:
             current = starts[tokens]
             if tokens > 0 and "optimizer" not in current.carry:
                 set_optimizer_state(trainer.decoder, trainer.optimizer, None)
         rate = step_learning_rate(current.lr, tokens, trainer.batch_tokens)
-        losses, norm = trainer.step(batch, rate)
+        losses, sources, norm = trainer.step(islice(parts, trainer.sequences // trainer.micro), rate)
         if not (math.isfinite(norm) and all(map(math.isfinite, losses))):
             raise _diverged(stream, step, trainer, losses, norm)
         progress.steps, progress.tokens = step + 1, tokens + trainer.batch_tokens
-        _note(progress, stream, trainer.context, rate, losses, norm, batch.sources)
+        _note(progress, stream, trainer.context, rate, losses, norm, sources)
 
         now = time.monotonic()
         if ready == 0:

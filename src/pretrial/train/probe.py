@@ -59,10 +59,9 @@ def probe_speed(
 
 def measure(asked: Mapping[str, Any]) -> float:
     """Tokens per second of the shapes in `asked`, in this process."""
-    import torch
+    import numpy as np
 
-    from pretrial.model.decoder import attention_mask
-    from pretrial.train.loop import Fetched, Trainer
+    from pretrial.train.loop import Trainer, make_micro_batch
     from pretrial.train.spec import base_json
 
     base = base_json(
@@ -77,10 +76,10 @@ def measure(asked: Mapping[str, Any]) -> float:
     )
     trainer = Trainer(asked["record"], base, Path(asked["cache"]))
     trainer.start(1)
-    shape = (trainer.sequences, trainer.context)
-    tokens = torch.randint(0, asked["vocabulary"], shape, generator=torch.Generator().manual_seed(1))
-    segments = torch.zeros(shape, dtype=torch.int32)
-    batch = Fetched(tokens, tokens, attention_mask(segments), [0] * trainer.sequences)
+    shape = (trainer.micro, trainer.context)
+    tokens = np.random.default_rng(1).integers(0, asked["vocabulary"], (shape[0], shape[1] + 1))
+    part = make_micro_batch(tokens, np.zeros(shape, np.int32), [0] * trainer.micro, trainer.device)
+    batch = [part] * (trainer.sequences // trainer.micro)
     for _ in range(WARM_STEPS):
         trainer.step(batch, 1e-4)
     started, steps = time.monotonic(), 0

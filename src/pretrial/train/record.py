@@ -1,9 +1,9 @@
 """The execution record: on what and how training runs, chosen by rule and never by stopwatch.
 
 Guarantees: this module never imports torch; what only torch can answer (is there a CUDA device, does a
-trial kernel compile *and load*) is asked in a subprocess, once per `record_inputs()`, and remembered. Equal
-records give equal bits for equal trajectories. Does not do: set anything (`pretrial.train.loop` obeys the
-record).
+trial kernel compile *and load*) is asked in a subprocess, once per `record_inputs()`, and remembered, but for
+failures that pass (a full disk, too little memory). Equal records give equal bits for equal trajectories. Does not
+do: set anything (`pretrial.train.loop` obeys the record).
 
 The rules. Device: CUDA where torch has one, else the CPU. Backend: `compiled` where a trial kernel compiles
 and loads (a compiler without `Python.h` is not enough), else `eager`. Precision, where the study says
@@ -18,6 +18,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import shlex
 import shutil
 import subprocess
@@ -50,6 +51,13 @@ _LEVELS = (
 )
 _BF16_LEVELS = ("amx", "avx512_bf16")
 
+_PASSING = re.compile(
+    r"no space left|quota exceeded|cannot allocate|out of memory|memoryerror|killed|too many open files"
+    r"|read-only file system|input/output error|temporarily unavailable",
+    re.IGNORECASE,
+)
+"""How a compiler, Python or the system says that it failed for a reason which may be gone the next time."""
+
 _TRIAL = """
 import json, sys
 import torch
@@ -60,6 +68,7 @@ answer = {
     "capability": torch.backends.cpu.get_cpu_capability().lower(),
     "compiles": False,
     "why": "",
+    "said": "",
 }
 try:
     x = torch.ones(64, 64, device="cuda" if cuda else "cpu")
@@ -71,6 +80,7 @@ except Exception as error:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     telling = [line for line in lines if "error:" in line.lower()] or lines
     answer["why"] = telling[0][:300] if telling else type(error).__name__
+    answer["said"] = f"{type(error).__name__}: {error}"[:20000]
 print("TRIAL" + json.dumps(answer))
 """
 
@@ -138,10 +148,10 @@ def make_record(cache: Path | None = None, precision: str = "auto") -> Record:
     """
     inputs = record_inputs()
     trial = _remembered(cache, inputs) if cache is not None else _try()
-    return _decide(inputs, trial, precision)
+    return _decide(inputs, trial, precision, cache / _ANSWER if cache is not None else None)
 
 
-def _decide(inputs: Json, trial: Json, precision: str) -> Record:
+def _decide(inputs: Json, trial: Json, precision: str, kept: Path | None = None) -> Record:
     device = "cuda" if trial["cuda"] else "cpu"
     level = inputs["instructions"] if inputs["instructions"] != "unknown" else trial["capability"]
     has_bf16 = trial["cuda_bf16"] if device == "cuda" else level in _BF16_LEVELS
@@ -157,26 +167,57 @@ def _decide(inputs: Json, trial: Json, precision: str) -> Record:
         "python": inputs["python"],
         "torch": inputs["torch"],
     }
-    note = "" if trial["compiles"] else f"training is not compiled, which makes it slower: {trial['why']}"
+    note = ""
+    if not trial["compiles"]:
+        note = f"training is not compiled, which makes it slower: {trial['why']}{_way_out(inputs, kept)}"
     return Record(values, note)
+
+
+def _way_out(inputs: Json, kept: Path | None) -> str:
+    """What to do where nothing compiles."""
+    if inputs["environment"].get("TORCH_COMPILE_DISABLE") == "1":
+        return ""
+    if not inputs["compiler"][0]:
+        return ". There is no C++ compiler; on Debian or Ubuntu: apt install g++ python3-dev"
+    if not inputs["headers"]:
+        return ". Python.h is missing; on Debian or Ubuntu: apt install python3-dev"
+    if kept is not None and kept.is_file():
+        return f". Delete {kept} to have it tried again"
+    return ""
+
+
+_ANSWER = "trial.json"
 
 
 def remembered(cache: Path) -> bool:
     """Whether `make_record` would answer from its cache, without a trial."""
-    path = cache / "trial.json"
-    return path.is_file() and json.loads(path.read_text(encoding="utf-8"))["key"] == fingerprint(record_inputs())
+    return _kept(cache, fingerprint(record_inputs())) is not None
+
+
+def _kept(cache: Path, key: str) -> Json | None:
+    """The trial's answer for these inputs; `None` where there is none, also where the file was cut off."""
+    try:
+        found = json.loads((cache / _ANSWER).read_text(encoding="utf-8"))
+        trial: Json = found["trial"]
+        return (
+            trial
+            if found["key"] == key and {"cuda", "cuda_bf16", "capability", "compiles", "why"} <= set(trial)
+            else None
+        )
+    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _remembered(cache: Path, inputs: Json) -> Json:
-    path = cache / "trial.json"
     key = fingerprint(inputs)
-    if path.is_file():
-        kept = json.loads(path.read_text(encoding="utf-8"))
-        if kept["key"] == key:
-            trial: Json = kept["trial"]
-            return trial
+    found = _kept(cache, key)
+    if found is not None:
+        return found
     trial = _try()
+    if not trial["compiles"] and _PASSING.search(trial.get("said", "")):
+        return trial
     cache.mkdir(parents=True, exist_ok=True)
+    path = cache / _ANSWER
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
     temporary.write_text(json.dumps({"key": key, "inputs": inputs, "trial": trial}, indent=1), encoding="utf-8")
     temporary.replace(path)

@@ -1,25 +1,29 @@
-"""What training is, in numbers: learning-rate pieces, segments, trajectories and their keys, memory and disk.
+"""What training is, in numbers: learning-rate pieces, segments, the base of a trajectory, memory and disk.
 
-Guarantees: standard library only (no torch, no numpy), pure functions, exact identity. A trajectory's key
-says what acts on the model and leaves out where training stops (docs/decisions.md, sections 5 and 6). Does
+Guarantees: standard library only (no torch, no numpy), exact identity. A trajectory is `base_json` and a chain of
+`Segment.to_json`: what acts on the model, without where training stops (docs/decisions.md, sections 5 and 6). Does
 not do: train (`pretrial.train.loop`).
 """
 
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+from pretrial.errors import RequestError
 from pretrial.model.spec import ModelSpec, parameters
-from pretrial.store.identity import fingerprint
 
 Json = dict[str, Any]
 
 SEMANTICS = {"train": 2}
 """Raised when the same configuration and inputs would give other weights or metrics."""
+
+CHECKPOINT_SECONDS = 20.0
+"""Most work that a kill loses, where PRETRIAL_CHECKPOINT_SECONDS does not say otherwise."""
 
 FULL_CARRY = ("data", "optimizer", "weights")
 LR_KINDS = ("constant", "linear", "cosine")
@@ -219,80 +223,35 @@ def base_json(
     }
 
 
-@dataclass(frozen=True)
-class Trajectory:
-    """A course of training without its end: `base` (see `base_json`) and the merged chain of segments."""
+def micro_batch(sequences: int, context: int, micro_tokens: int) -> int:
+    """Sequences in one forward and backward pass: the largest divisor of the batch within `micro_tokens` tokens."""
+    room = max(1, micro_tokens // context)
+    return max(size for size in range(1, min(sequences, room) + 1) if sequences % size == 0)
 
-    base: Json
-    segments: tuple[Segment, ...]
 
-    def __post_init__(self) -> None:
-        if not self.segments:
-            raise ValueError("a trajectory has at least one segment")
-        object.__setattr__(self, "segments", merge(self.segments))
+def checkpoint_seconds() -> float:
+    """Seconds between the files that a killed training step goes on from: PRETRIAL_CHECKPOINT_SECONDS, or 20.
 
-    @property
-    def batch_tokens(self) -> int:
-        """Tokens of one step."""
-        return int(self.base["batch_sequences"]) * int(self.base["context"])
-
-    def to_json(self) -> Json:
-        """The form that bears identity."""
-        return {"base": self.base, "segments": [segment.to_json() for segment in self.segments]}
-
-    @property
-    def key(self) -> str:
-        """32 hex digits that are equal exactly for equal courses."""
-        return fingerprint(self.to_json())
-
-    def prefix(self, tokens: int) -> Trajectory:
-        """The course as far as it acted on a checkpoint at `tokens`: segments that start at or after it are
-        cut.
-
-        The address of a checkpoint is `(prefix(tokens).key, record, tokens)`; whatever follows does not
-        matter. At 0 tokens the first segment stays, since a trajectory has one.
-        """
-        kept = tuple(segment for segment in self.segments if segment.start < tokens) or self.segments[:1]
-        return replace(self, segments=kept)
-
-    def extended(self, segment: Segment) -> Trajectory:
-        """The course with one more segment, merged where it only continues the last."""
-        return replace(self, segments=(*self.segments, segment))
-
-    def shared(self, other: Trajectory) -> float:
-        """Tokens up to which two courses are the same: `inf` when one never leaves the other, 0 for
-        different bases.
-
-        A course does not end, so where one has a segment more than the other they part at its start.
-        """
-        if self.base != other.base:
-            return 0
-        for mine, theirs in zip(self.segments, other.segments, strict=False):
-            if mine != theirs:
-                return min(mine.start, theirs.start)
-        longer, n = (
-            max((self.segments, other.segments), key=len),
-            min(len(self.segments), len(other.segments)),
+    Raises `RequestError` for what is no number of seconds; ask before anything is spent.
+    """
+    said = os.environ.get("PRETRIAL_CHECKPOINT_SECONDS", "")
+    if not said:
+        return CHECKPOINT_SECONDS
+    try:
+        seconds = float(said)
+    except ValueError:
+        seconds = math.nan
+    if not seconds >= 0:
+        raise RequestError(
+            f"PRETRIAL_CHECKPOINT_SECONDS is {said!r}, which is no number of seconds",
+            remedy=f"Set it to a number from 0 up, or unset it for {CHECKPOINT_SECONDS:g}.",
         )
-        return longer[n].start if len(longer) > n else math.inf
-
-    def segment_at(self, tokens: int) -> Segment:
-        """The segment that acts on the step starting at `tokens`."""
-        return [segment for segment in self.segments if segment.start <= tokens][-1]
-
-    def learning_rate(self, tokens: int) -> float:
-        """The learning rate of the step starting at `tokens`."""
-        return step_learning_rate(self.segment_at(tokens).lr, tokens, self.batch_tokens)
+    return seconds
 
 
 def checkpoint_bytes(spec: ModelSpec, vocabulary: int) -> int:
     """Disk of one checkpoint: weights and two AdamW moments in float32 (metrics and headers not counted)."""
     return 12 * parameters(spec, vocabulary)[0]
-
-
-def weights_bytes(spec: ModelSpec, vocabulary: int) -> int:
-    """Disk of one checkpoint's weights alone, in float32."""
-    return 4 * parameters(spec, vocabulary)[0]
 
 
 def peak_memory(spec: ModelSpec, vocabulary: int, context: int, sequences: int, *, precision: str = "float32") -> int:

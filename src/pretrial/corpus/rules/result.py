@@ -1,13 +1,44 @@
-"""What a rule says about a text."""
+"""What a rule says about a document."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol
 
 
 @dataclass(frozen=True)
 class Result:
-    """The text that is kept and the UTF-8 bytes taken out, by kind; they add up to the bytes that came in."""
+    """A rule's verdict on one document.
+
+    Attributes:
+        text: what stays of the text; of a document that is dropped, the text as it came.
+        removed: UTF-8 bytes taken out of a document that stays, by kind; they and what stays add up to what came in,
+            unless the rule also writes (a transform).
+        reason: why the document is dropped, by the name of the threshold that failed; empty: it stays.
+        value: what was measured, for a document that is dropped.
+    """
 
     text: str
     removed: dict[str, int] = field(default_factory=dict)
+    reason: str = ""
+    value: float | int | str | None = None
+
+    @property
+    def dropped(self) -> bool:
+        """Whether the document goes."""
+        return bool(self.reason)
+
+
+class Rule(Protocol):
+    """A rule or transform: a frozen dataclass whose fields are its thresholds, with the published defaults.
+
+    Calling it is pure: the result follows from the text, the document's fields and the thresholds. `version` is raised
+    whenever the result changes for some document.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[int]
+
+    def __call__(self, text: str, fields: Mapping[str, Any]) -> Result:
+        """The verdict on a document with this text and these fields (language, path, licence, …)."""

@@ -1,0 +1,46 @@
+"""The findings of a study that really ran, whose files were damaged since."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from smoke import Place
+
+pytestmark = pytest.mark.usefixtures("calm")
+
+
+def flip(path: Path) -> None:
+    stat = path.stat()
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(bytes(data))
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+def test_a_report_does_not_read_a_flipped_byte(finished: Place) -> None:
+    whole = finished.trial().findings()
+    assert whole.data.missing == []
+    for path in sorted((finished.store / "artefacts/bits-per-byte").glob("*/items.parquet"))[:1]:
+        flip(path)
+    damaged = finished.trial().findings()
+    assert damaged.data.missing
+    assert all("run the study again" in gap["reason"] for gap in damaged.data.missing)
+    assert len(damaged.items) < len(whole.items)
+
+
+def test_a_run_makes_a_damaged_evaluation_again(finished: Place) -> None:
+    from pretrial.findings import find
+    from pretrial.plan.registration import History
+
+    whole = finished.trial().findings()
+    for path in sorted((finished.store / "artefacts/bits-per-byte").glob("*/items.parquet")):
+        flip(path)
+    trial = finished.trial()
+    graph, runner, record = trial._kept()
+    again = find(trial.study, graph, runner, History(()), windows={}, record=record or {}, accepted=False, make=True)
+    assert again.data.missing == []
+    assert again.items.equals(whole.items)
+    assert again.data.results == whole.data.results
