@@ -1,0 +1,39 @@
+"""Attributes of documents that are computed from their text, so that a source can be split by them.
+
+Guarantees: an attribute is a pure function of text and fields with a version; a document that it does not apply to has
+none. Attributes that a source gives itself (language, license, site, score, …) are fields and need no entry here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pretrial.corpus.comments import LANGUAGES, comment_share
+from pretrial.corpus.rules.measures import alphabetic_share, line_lengths, mean_line
+
+Value = float | int | str | None
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """A computed attribute. `compute` is pure."""
+
+    version: int
+    compute: Callable[[str, Mapping[str, Any]], Value]
+
+
+def _comments(text: str, fields: Mapping[str, Any]) -> Value:
+    language = str(fields.get("language") or "").lower()
+    return comment_share(text, language) if language in LANGUAGES else None
+
+
+ATTRIBUTES: dict[str, Attribute] = {
+    "comment-share": Attribute(1, _comments),
+    "characters": Attribute(1, lambda text, _: len(text)),
+    "lines": Attribute(1, lambda text, _: len(line_lengths(text))),
+    "mean-line": Attribute(1, lambda text, _: mean_line(text)),
+    "alphabetic-share": Attribute(1, lambda text, _: alphabetic_share(text)),
+}
+"""By the names under which `keep` and `split` know them."""

@@ -1,0 +1,68 @@
+"""What several rules measure of a text: lines, letters, runs. All in C-level primitives, linear in the text."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+_ASCII_NOT_ALPHABETIC = bytes(code for code in range(128) if not chr(code).isalpha())
+_ASCII_NOT_ALPHANUMERIC = bytes(code for code in range(128) if not chr(code).isalnum())
+
+
+@lru_cache(maxsize=1)
+def line_lengths(text: str) -> tuple[int, ...]:
+    """Characters of each line, without line ends; the empty piece behind a last line end is no line.
+
+    The last text asked for is remembered: rules of one family ask for the same text one after the other.
+    """
+    lengths = tuple(map(len, text.split("\n")))
+    return lengths[:-1] if len(lengths) > 1 and not lengths[-1] else lengths
+
+
+def mean_line(text: str) -> float:
+    """Mean characters a line."""
+    lengths = line_lengths(text)
+    return sum(lengths) / len(lengths)
+
+
+def alphabetic_share(text: str) -> float:
+    """Characters that are letters (of any script) over all characters; 0 for an empty text."""
+    return _share(text, _ASCII_NOT_ALPHABETIC, str.isalpha)
+
+
+def alphanumeric_share(text: str) -> float:
+    """Characters that are letters or digits over all characters; 0 for an empty text."""
+    return _share(text, _ASCII_NOT_ALPHANUMERIC, str.isalnum)
+
+
+def _share(text: str, others: bytes, counts: object) -> float:
+    if not text:
+        return 0.0
+    if text.isascii():
+        return len(text.encode().translate(None, others)) / len(text)
+    return sum(map(counts, text)) / len(text)  # type: ignore[call-overload]
+
+
+def first_lines(text: str, count: int) -> str:
+    """The first `count` lines, found without splitting the whole text."""
+    at = 0
+    for _ in range(count):
+        end = text.find("\n", at)
+        if end < 0:
+            return text
+        at = end + 1
+    return text[:at]
+
+
+_TAG = re.compile(r"<[^<>]*>")
+_UNSEEN = re.compile(r"<(script|style|head|template)\b[^<>]*>(?:[^<]|<(?!/\1))*+(?:</\1[^<>]*>|\Z)", re.IGNORECASE)
+_COMMENT = re.compile(r"<!--(?:[^-]|-(?!->))*+(?:-->|\Z)")
+
+
+def visible_characters(html: str) -> int:
+    """Characters of a page that a browser would show: outside tags, comments, scripts, styles and the head.
+
+    Runs of white space count as one character. An estimate by regular expressions; nothing is parsed.
+    """
+    shown = _TAG.sub(" ", _UNSEEN.sub(" ", _COMMENT.sub(" ", html)))
+    return len(" ".join(shown.split()))
