@@ -1,0 +1,211 @@
+# ruff: noqa: E501
+"""Rules for prose keep and drop on the published side of every threshold."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pretrial.corpus.rules import c4, fineweb, gopher, natural_language, redact
+from pretrial.corpus.rules.c4 import C4Lines, C4Page
+from pretrial.corpus.rules.fineweb import FineWeb
+from pretrial.corpus.rules.gopher import GopherQuality, GopherRepetition
+from pretrial.corpus.rules.natural_language import NaturalLanguage
+from pretrial.corpus.rules.redact import Redact, entropy
+from pretrial.corpus.rules.result import Rule
+from pretrial.corpus.rules.words import Runs, repeated_lines
+
+
+def prose(count: int, word: str = "word") -> str:
+    """`count` words, two of them different stop words."""
+    return " ".join(["the", "of", *[word] * (count - 2)])
+
+
+def lines(count: int, of: str) -> list[str]:
+    return [of.format(i) for i in range(count)]
+
+
+def pieces(count: int) -> list[str]:
+    return [" ".join(distinct(5, 5 * i)) for i in range(count)]
+
+
+def distinct(count: int, start: int = 0) -> list[str]:
+    """Words of six letters that are all different."""
+    return ["".join(chr(97 + (i // 26**k) % 26) for k in range(6)) for i in range(start + 999, start + count + 999)]
+
+
+SENTENCE = "this is a sentence of its own."
+FREE = GopherRepetition(top_2=1.0, top_3=1.0, top_4=1.0)
+LIST = "\n".join(lines(100, "a line of its own number {} that is long enough"))
+
+CASES: list[tuple[Rule, str, str, object]] = [
+    (GopherQuality(), prose(50), "", None),
+    (GopherQuality(), prose(49), "min-words", 49),
+    (GopherQuality(), prose(100_000), "", None),
+    (GopherQuality(), prose(100_001), "max-words", 100_001),
+    (GopherQuality(min_mean=3.9), " ".join(["the", "of"] + ["word"] * 60), "", None),
+    (GopherQuality(), " ".join(["the", "of"] + ["ab"] * 50), "min-mean", 105 / 52),
+    (GopherQuality(), " ".join(["the", "of"] + ["abc"] * 50 + ["abcd"]), "", None),
+    (GopherQuality(), " ".join(["the", "of"] + ["abcdefghij"] * 60), "", None),
+    (GopherQuality(), " ".join(["the", "of"] + ["abcdefghijk"] * 60), "max-mean", 665 / 62),
+    (GopherQuality(), prose(60) + "#" * 6, "", None),
+    (GopherQuality(), prose(60) + "#" * 7, "hashes", 7 / 60),
+    (GopherQuality(), "…" * 6 + " " + prose(59), "", None),
+    (GopherQuality(), "…" * 7 + " " + prose(59), "ellipses", 7 / 60),
+    (GopherQuality(), prose(60) + "\nword" + "\n- word word" * 18, "", None),
+    (GopherQuality(), prose(60) + "\n- word word" * 10, "bullets", 10 / 11),
+    (GopherQuality(), prose(60) + "\n" + "one two\n" * 6 + "some words here…\n" * 3, "", None),
+    (GopherQuality(), prose(60) + "\n" + "one two\n" * 6 + "some words here…\n" * 4, "ellipsis-lines", 4 / 11),
+    (GopherQuality(), prose(48, "words") + " 1234" * 12, "", None),
+    (GopherQuality(), prose(48, "words") + " 1234" * 13, "letters", 48 / 61),
+    (GopherQuality(), "The, of. " + "word " * 60, "", None),
+    (GopherQuality(), "the the " + "word " * 60, "stop-words", 1),
+    (GopherRepetition(), "\n\n".join(["a b"] * 4 + pieces(10)), "", None),
+    (GopherRepetition(), "\n\n".join(["a b"] * 4 + pieces(5)), "paragraphs", 3 / 9),
+    (
+        GopherRepetition(),
+        "\n\n".join(["x" * 100] * 2 + lines(8, "{} " + "y" * 28)),
+        "paragraph-characters",
+        100 / 440,
+    ),
+    (GopherRepetition(), "\n".join(["a b"] * 4 + pieces(5)), "lines", 3 / 9),
+    (GopherRepetition(), "\n".join(["x" * 100] * 2 + lines(8, "{} " + "y" * 28)), "line-characters", 100 / 440),
+    (GopherRepetition(), " ".join(["aaaaaa bbbbbb"] * 2 + distinct(16)), "", None),
+    (GopherRepetition(), " ".join(w for d in distinct(15) for w in ("aaaaaa", "bbbbbb", d)), "top-2", 2 / 3),
+    (GopherRepetition(), " ".join(["aaaaaa bbbbbb cccccc"] * 2 + distinct(28)), "", None),
+    (GopherRepetition(), " ".join(["aaaaaa bbbbbb cccccc"] * 2 + distinct(27)), "top-3", 6 / 33),
+    (GopherRepetition(), " ".join(["aaaaaa bbbbbb cccccc dddddd"] * 2 + distinct(42)), "", None),
+    (GopherRepetition(), " ".join(["aaaaaa bbbbbb cccccc dddddd"] * 2 + distinct(41)), "top-4", 8 / 49),
+    (FREE, " ".join(distinct(5) * 2 + distinct(24, 9)), "", None),
+    (FREE, " ".join(distinct(5) * 2 + distinct(23, 9)), "runs-5", 5 / 33),
+    (FREE, " ".join(distinct(30) + distinct(5, 30) + distinct(5, 60) + distinct(5, 30)), "", None),
+    (GopherRepetition(), " ".join(distinct(85) + distinct(10)), "runs-10", 10 / 95),
+    (GopherRepetition(), " ".join(distinct(90) + distinct(10)), "", None),
+    (C4Page(), "no code here", "", None),
+    (C4Page(), "if (x) { y }", "brace", 7),
+    (C4Page(), "Lorem Ipsum dolor", "filler", 0),
+    (C4Lines(), "\n".join([SENTENCE] * 5), "", None),
+    (C4Lines(), "\n".join([SENTENCE] * 4), "min-sentences", 4),
+    (FineWeb(), "\n".join(["a line without end that is quite long {}"] * 0 + lines(22, "no end but a long line of {} words") + lines(3, "this one ends, being number {}.")), "", None),
+    (FineWeb(), "\n".join(lines(23, "no end but a long line of {} words") + lines(3, "this one ends, being number {}.")), "min-terminal", 3 / 26),
+    (FineWeb(), "\n".join(lines(67, "number {:02} is of 30 characters:") + lines(33, "and this is a line of more than thirty, {}.")), "", None),
+    (FineWeb(), "\n".join(lines(68, "number {:02} is of 30 character:") + lines(32, "and this is a line of more than thirty, {}.")), "max-short", 0.68),
+    (FineWeb(), "\n".join([LIST, "a line.", "a line."]), "min-terminal", 2 / 102),
+    (FineWeb(min_terminal=0), "\n".join([LIST, "a line.", "a line."]), "", None),
+    (FineWeb(min_terminal=0), "\n".join([LIST, "a line of its own that is long enough to count."] * 2), "max-repeated", 0.5),
+    (FineWeb(), "one two three four, this is of thirty.\n" * 0 + "a b c d e f g h i, of more than thirty.\n" + "\n" * 2, "", None),
+    (FineWeb(), "a b c d e f g h i, of more than thirty.\n" + "\n" * 4, "max-newlines", 5 / 13),
+    (NaturalLanguage(), "The quick brown fox jumps over the lazy dog and runs into the forest behind the hill.", "", None),
+    (NaturalLanguage(), "Der schnelle braune Fuchs springt über den faulen Hund und läuft in den Wald.", "language", "de"),
+    (NaturalLanguage(languages=("de", "en")), "Der schnelle braune Fuchs springt über den faulen Hund.", "", None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("rule", "text", "reason", "value"), CASES)
+def test_a_rule_draws_the_published_line(rule: Rule, text: str, reason: str, value: object) -> None:
+    result = rule(text, {})
+    assert result.reason == reason
+    assert result.text == text
+    assert result.value == (pytest.approx(value) if isinstance(value, float) else value)
+
+
+def test_an_unsure_language_is_dropped_by_its_probability() -> None:
+    text = "The quick brown fox jumps over the lazy dog and runs into the forest behind the hill."
+    probability = natural_language.identify(text)[1]
+    assert NaturalLanguage(least=probability)(text, {}).reason == ""
+    result = NaturalLanguage(least=min(1.0, probability + 1e-9) + 1e-9)(text, {})
+    assert (result.reason, result.value) == ("probability", probability)
+    assert natural_language.identify(text * 1000)[0] == "en"
+
+
+def test_lines_that_are_no_sentences_go_and_are_counted() -> None:
+    keep = [SENTENCE] * 5
+    gone = {
+        "no-terminal": "A heading",
+        "short": "Too short.",
+        "javascript": "Please turn on JavaScript to go on.",
+        "policy": "We have a privacy policy for you.",
+        "long-word": "a b " + "x" * 1001 + ".",
+        "blank": "",
+    }
+    text = "\n".join([*gone.values(), *keep[:-1], "A claim[12] of its own here."])
+    result = C4Lines()(text, {})
+    assert result.text == "\n".join([*keep[:-1], "A claim of its own here."])
+    assert set(result.removed) == {*gone, "citation"}
+    assert sum(result.removed.values()) == len(text.encode()) - len(result.text.encode())
+    assert C4Lines(terminal=False)("A heading without end\n" + "\n".join(keep), {}).text.startswith("A heading")
+    assert C4Lines()("\n".join(["This line trails off..."] * 9), {}).reason == "min-sentences"
+
+
+@given(st.lists(st.sampled_from(["a", "bb", "ccc", "dd", "e"]), max_size=40), st.integers(2, 10))
+def test_repeated_runs_agree_with_counting_by_hand(words: list[str], n: int) -> None:
+    text = " ".join(words)
+    runs = Runs(text)
+    tuples = [tuple(words[i : i + n]) for i in range(len(words) - n + 1)]
+    covered = np.zeros(len(words), dtype=bool)
+    for i, run in enumerate(tuples):
+        if run in tuples[:i]:
+            covered[i : i + n] = True
+    total = sum(map(len, words))
+    expected = sum(len(w) for w, c in zip(words, covered, strict=True) if c) / total if total else 0.0
+    assert runs.repeated_share(n) == pytest.approx(expected)
+    counts = {run: tuples.count(run) for run in tuples}
+    most = max(counts.values(), default=0)
+    longest = max((sum(map(len, run)) for run, count in counts.items() if count == most), default=0)
+    assert runs.top_share(n) == pytest.approx(min(1.0, most * longest / total) if most > 1 else 0.0)
+
+
+def test_repeated_lines_are_those_seen_before() -> None:
+    assert repeated_lines(["a", "bb", "a", "a"]) == (0.5, 2 / 5)
+    assert repeated_lines([]) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "clean"),
+    [
+        ("write to a.b+c@mail.company.co.uk, please", "write to <EMAIL>, please"),
+        ("someone@example.com stays", "someone@example.com stays"),
+        ("@decorator and a@b stay", "@decorator and a@b stay"),
+        ("ping 8.8.8.8 now", "ping <IP_ADDRESS> now"),
+        ("ping 192.168.0.1, 127.0.0.1, 10.1.2.3", "ping 192.168.0.1, 127.0.0.1, 10.1.2.3"),
+        ("version v1.2.3.4 and 1.2.3.4.5 and 300.1.1.1", "version v1.2.3.4 and 1.2.3.4.5 and 300.1.1.1"),
+        ("at 2606:4700:4700::1111 and ::1 and 12:30:45", "at <IP_ADDRESS> and ::1 and 12:30:45"),
+        ("std::vector and a::b::c stay", "std::vector and a::b::c stay"),
+        ("AKIAIOSFODNN7EXAMPLE and AKIAIOSFODNN7EXAMPL", "<KEY> and AKIAIOSFODNN7EXAMPL"),
+        ("token = ghp_" + "a1B2" * 9, "token = <KEY>"),
+        ("api_key: 'q9X7mK2pLw8RtY4zVbN6'", "api_key: '<KEY>'"),
+        ("api_key: 'aaaaaaaaaaaaaaaaaaaaaaaa'", "api_key: 'aaaaaaaaaaaaaaaaaaaaaaaa'"),
+        (
+            "-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA\nabc+/=\n-----END RSA PRIVATE KEY-----\n",
+            "<KEY>\n",
+        ),
+    ],
+)
+def test_what_names_a_person_or_opens_a_door_goes(text: str, clean: str) -> None:
+    result = Redact()(text, {})
+    assert result.text == clean
+    assert bool(result.removed) == (clean != text)
+    assert Redact(kinds=())(text, {}).text == text
+
+
+def test_entropy_is_bits_a_character() -> None:
+    assert entropy("aaaa") == 0
+    assert entropy("abcd") == 2
+
+
+@given(st.text(max_size=300))
+@settings(max_examples=60)
+def test_any_text_gets_a_verdict(text: str) -> None:
+    for rule in (*gopher.RULES, *c4.RULES, *fineweb.RULES, *redact.RULES):
+        result = rule()(text, {})
+        assert not (result.dropped and result.text != text)
+
+
+@pytest.mark.parametrize(
+    "text", ["a" * 300_000, "@" * 100_000, "1." * 100_000, ":" * 100_000, "a@" * 50_000, "[1" * 99_999]
+)
+def test_hostile_text_takes_time_in_proportion(text: str) -> None:
+    for rule in (*gopher.RULES, *c4.RULES, *fineweb.RULES, *redact.RULES):
+        rule()(text, {})
