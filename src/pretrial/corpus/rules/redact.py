@@ -1,7 +1,8 @@
 """Redaction of what should not be learned: e-mail addresses, addresses of machines, keys.
 
 Guarantees: linear in the text; what is taken out is counted in bytes by kind and leaves a mark in its place, as
-StarCoder did (arXiv 2305.06161, section 3.4). Redaction by pattern misses things: it lowers what a model can repeat, and proves
+StarCoder did (arXiv 2305.06161, section 3.4). Redaction by pattern misses things: it lowers what a model can
+repeat, and proves
 nothing.
 Does not: find names of people, telephone numbers or passwords.
 """
@@ -52,7 +53,8 @@ class Redact:
 
     E-mail addresses of example domains stay, as do private, loopback and documentation addresses of machines (they
     name nobody) and version numbers of four parts behind a `v` or a dot. A key is what has the form of a known
-    service's key, or a value in quotes that is assigned to a name such as `secret` or `api_key`, with at least 3.5 bits a
+    service's key, or a value in quotes that is assigned to a name such as `secret` or `api_key`, with at least 3.5
+    bits a
     character.
     """
 
