@@ -362,7 +362,7 @@ class Trial:
                     self._save(graph, runner, record, accepted, reported=False)
                     raise nothing(self.study.name, runner)
                 watching.log("analysis and report")
-                self._write_report(graph, runner, registered, record, accepted=runner.used_accepted)
+                self._write_report(graph, runner, registered, record, accepted=runner.used_accepted, make=True)
         self._save(graph, runner, record, accepted, reported=True)
         return self._outcome(runner, started, new=True)
 
@@ -544,7 +544,14 @@ class Trial:
         return pd.read_csv(path, keep_default_na=False, na_values=[""])
 
     def _findings(
-        self, graph: Graph, runner: Runner, registered: History, record: Json | None, *, accepted: bool
+        self,
+        graph: Graph,
+        runner: Runner,
+        registered: History,
+        record: Json | None,
+        *,
+        accepted: bool,
+        make: bool = False,
     ) -> Findings:
         from pretrial.findings import find
 
@@ -556,14 +563,23 @@ class Trial:
             windows=windows(graph, runner.find),
             record=record or {},
             accepted=accepted,
+            make=make,
+            failures=self.workspace.last().get("failures", {}),
         )
 
     def _write_report(
-        self, graph: Graph, runner: Runner, registered: History, record: Json | None, *, accepted: bool
+        self,
+        graph: Graph,
+        runner: Runner,
+        registered: History,
+        record: Json | None,
+        *,
+        accepted: bool,
+        make: bool = False,
     ) -> None:
         from pretrial.report.write import write_report
 
-        findings = self._findings(graph, runner, registered, record, accepted=accepted)
+        findings = self._findings(graph, runner, registered, record, accepted=accepted, make=make)
         write_report(self.places.workspace / "report", findings.data, findings.items)
 
     def _cache(self) -> Path:

@@ -146,6 +146,10 @@ def test_a_claim_that_can_never_be_tested_says_why(plan: Plan, tmp_path: Any) ->
         pair: "one seed cannot tell chance from cause"
     }
     assert seen(plan(claims=[pair], only=("text→text", "mixed→mixed")), tmp_path)["untestable"] == {}
+    # A claim that names no control is judged at the one the study compares at.
+    assert seen(plan(claims=[pair], compare="text"), tmp_path)["untestable"] == {
+        pair: "it is at equal text, and the comparison is matched at equal compute only"
+    }
 
 
 def test_every_default_is_in_the_resolved_study(plan: Plan, tmp_path: Any) -> None:

@@ -244,6 +244,7 @@ def test_a_stages_own_schedule(study_file: Editor) -> None:
         ("{metadata: installed}, group: package", "{metadata: installed}, group: book", 12, "sources.readmes.group", "book", "package"),
         ("{metadata: installed}, group: package", "{metadata: installed}, keep: {a: [b]}", 12, "sources.readmes.keep", "keep", ""),
         ("{metadata: installed}, group: package", "{jsonl: a.jsonl}, keep: {lang: []}", 12, "sources.readmes.keep.lang", "keeps nothing", ""),
+        ("  readmes:", "  mean:", 12, "sources.mean", "no source can be called 'mean'", "another name"),
         # Training.
         ("batch: 8192 tokens", "batch: 8000 tokens", 19, "training.batch", "not a whole number of sequences of 512", "8192 tokens"),
         ("warmup: 200K tokens", "warmup: 100K tokens", 21, "training.schedule.linear.warmup", "12.207 steps; at least 20", "163840"),
@@ -278,6 +279,7 @@ def test_a_stages_own_schedule(study_file: Editor) -> None:
         ("text-rich: {prose: 90%, python: 10%}", "text-rich: {prose: 90%, readmes: 10%}", 29, "evaluate.1", "transfer set is empty", "keep a source out"),
         ("evaluate: [held-out, transfer, cloze]", "evaluate: {tasks: [transfer], at: [5M]}", 29, "evaluate.at.0", "beyond the end of every variant", ""),
         ("evaluate: [held-out, transfer, cloze]", "evaluate: {tasks: [transfer], at: [8000]}", 29, "evaluate.at.0", "less than one step", ""),
+        ("evaluate: [held-out, transfer, cloze]", "evaluate: {tasks: [transfer], domain-bytes: 999}", 29, "evaluate.domain-bytes", "at least 1,000", "write 1000"),
         ("bits-per-byte: 0.3%", "bits-per-bite: 0.3%", 30, "margins.bits-per-bite", "no metric 'bits-per-bite'", "'bits_per_byte'"),
         ("bits-per-byte: 0.3%", "bits-per-byte: 2 points", 30, "margins.bits-per-byte", "does not go with bits_per_byte", ""),
         ("bits-per-byte: 0.3%", "bits-per-byte: 0%", 30, "margins.bits-per-byte", "is 0", ""),

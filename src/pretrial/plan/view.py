@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from pretrial.plan.controls import Control, control, obstacle
@@ -126,7 +127,8 @@ def untestable(graph: Graph) -> dict[str, str]:
         mine, theirs = graph.courses[claim.variant], graph.courses[claim.against]
         ends = {graph.checkpoints[course.variant, study.seeds[0], course.end] for course in (mine, theirs)}
         held = control(mine, theirs, study.context)
-        if why := obstacle(claim, held, len(study.seeds), same=len(ends) == 1):
+        judged = replace(claim, holds=claim.holds or study.compare)
+        if why := obstacle(judged, held, len(study.seeds), same=len(ends) == 1):
             found[claim.text] = why
     return found
 

@@ -53,6 +53,7 @@ def resolve(form: StudyForm, problems: Problems, folder: str | None) -> Study:
     model, model_name = _model(form.model, problems)
     trained = _mixtures(form, problems)
     unseen = tuple(name for name in form.sources if name not in trained)
+    _check_names(form, problems)
     sources = {name: _source(source, f"sources.{name}", problems) for name, source in form.sources.items()}
     tokenizer = _tokenizer(form, trained, problems)
     schedule = _schedule(form.training.schedule, "variant")
@@ -159,6 +160,17 @@ def _mixtures(form: StudyForm, problems: Problems) -> tuple[str, ...]:
             )
     used = {source for shares in form.mixtures.values() for source in shares}
     return tuple(name for name in form.sources if name in used)
+
+
+def _check_names(form: StudyForm, problems: Problems) -> None:
+    from pretrial.evaluate.spec import RESERVED
+
+    for name in sorted(RESERVED & set(form.sources)):
+        problems.add(
+            f"sources.{name}",
+            f"no source can be called {name!r}: results use the word for a mean over sources",
+            "give it another name",
+        )
 
 
 def _source(form: SourceForm, path: str, problems: Problems) -> Source:
@@ -514,6 +526,8 @@ def _carry(form: StudyForm, variants: Mapping[str, Variant], problems: Problems)
 def _evaluation(
     form: StudyForm, unseen: tuple[str, ...], lines: Mapping[str, list[Span]], problems: Problems
 ) -> Evaluation:
+    from pretrial.evaluate.spec import LEAST_DOMAIN_BYTES
+
     evaluate = form.evaluate
     for i, task in enumerate(evaluate.tasks):
         path = problems.nearest("evaluate", "tasks", i)
@@ -527,6 +541,12 @@ def _evaluation(
                 "the transfer set is empty: every source is in some mixture",
                 "keep a source out of all mixtures, or leave transfer out",
             )
+    if evaluate.domain_bytes < LEAST_DOMAIN_BYTES:
+        problems.add(
+            problems.nearest("evaluate", "domain-bytes"),
+            f"{evaluate.domain_bytes:,} bytes of a domain measure nothing: at least {LEAST_DOMAIN_BYTES:,} are needed",
+            f"write {LEAST_DOMAIN_BYTES} or more",
+        )
     batch = form.training.batch
     longest = max(spans[-1].last for spans in lines.values())
     at: set[int] = set()
