@@ -46,8 +46,6 @@ class Metric:
     higher_is_better: bool
     unit: str
     definition: str
-    chance: float | None = None
-    """Score of a guesser, where the metric alone decides it; a row carries the level of its task."""
 
 
 METRICS: dict[str, Metric] = {
@@ -77,14 +75,12 @@ METRICS: dict[str, Metric] = {
         "share",
         "Share of items whose true continuation has the highest score, log p(choice | context) − log p(choice | mark); "
         "ties go to the first choice.",
-        0.25,
     ),
     "accuracy_3gram": Metric(
         1,
         True,
         "share",
         "Accuracy of the 3-gram model that stands beside bits per byte, on the same items with the same score.",
-        0.25,
     ),
     "acc": Metric(
         1,
@@ -111,7 +107,6 @@ METRICS: dict[str, Metric] = {
         "bits",
         "Score of the true choice less that of the best wrong one, in bits; the score is the one that decides the "
         "task's first metric.",
-        None,
     ),
     "correct_choice_probability": Metric(
         1,
