@@ -173,8 +173,8 @@ def _tasks() -> str:
         rows.append(f"| `{metric}` | {unit(metric)} | {better} | {definition} |")
     rows += [
         "",
-        "`margins` takes these metrics; `bits-per-byte` and `bits per byte` mean `bits_per_byte`. The metric `margin` is a "
-        "difference of log-probabilities: its own margins are in bits, never a percentage.",
+        "`margins` takes these metrics; `bits-per-byte` and `bits per byte` mean `bits_per_byte`. The metric `margin` "
+        "is a difference of log-probabilities: its own margins are in bits, never a percentage.",
         "",
     ]
     return "\n".join(rows)
