@@ -189,7 +189,7 @@ class Trial:
         free = 0
         for stored in whole:
             kinds[stored.kind] = kinds.get(stored.kind, 0) + stored.bytes
-            if stored.key not in mine and stored.kind not in ("corpus-shard", "tokens-shard"):
+            if stored.key not in mine and not stored.kind.endswith("-shard"):
                 free += stored.bytes
         beside = {name: folder_bytes(self.store.root / name) for name in ("quarantine", "compiled", "work")}
         done: dict[str, list[int]] = {}

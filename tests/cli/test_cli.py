@@ -68,7 +68,7 @@ WRONG_FILE = {
     ),
     "a claim of nobody": ("mixed→text equals text→text on", "nobody equals text→text on", "nobody"),
     "a claim on nothing": ("on held-out prose within", "on piqa within", "piqa"),
-    "an unknown rule": ("group: book}\n  code", "group: book, filter: [gopher]}\n  code", "gopher"),
+    "an unknown rule": ("group: book}\n  code", "group: book, filter: [gohper]}\n  code", "gopher"),
     "a key said twice": ("seeds: 2", "seeds: 2\nseeds: 3", "seeds"),
     "no YAML": ("seeds: 2", "seeds: [2", "smoke.yaml:"),
     "a missing corpus": ("code.jsonl", "kode.jsonl", "there is no file"),
@@ -279,7 +279,7 @@ def test_plan_shows_every_default_when_asked(cli: Cli, place: Place) -> None:
 def test_status_counts_what_is_done_and_how_large_it_is(cli: Cli, finished: Place) -> None:
     said = json.loads(cli("status", finished.study, *places(finished), "--json").out)
     assert said["steps"] == {
-        "corpora": {"done": 4, "all": 4}, "tokens": {"done": 6, "all": 6},
+        "corpora": {"done": 8, "all": 8}, "tokens": {"done": 6, "all": 6},
         "training": {"done": 10, "all": 10}, "evaluation": {"done": 45, "all": 45},
     }  # fmt: skip
     assert said["failed"] == {}
@@ -364,7 +364,7 @@ def test_status_verify_finds_damage_and_exits_one(cli: Cli, finished: Place) -> 
 def test_status_and_explain_before_any_run(cli: Cli, place: Place) -> None:
     assert "report: not written yet" in cli("status", place.study, *places(place)).out
     said = cli("explain", place.study, *places(place))
-    assert (said.code, said.out) == (0, "Never run here: 65 steps would run.\n")
+    assert (said.code, said.out) == (0, "Never run here: 69 steps would run.\n")
 
 
 def test_explain_names_the_field_its_line_and_what_follows(cli: Cli, finished: Place) -> None:

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pretrial.corpus import spec
+from pretrial.corpus.kinds import KINDS
 from pretrial.study.schema import Read, Source
 
 
@@ -42,8 +43,8 @@ class Corpus:
 
 def source(kind: str, location: str | tuple[str, ...], **options: Any) -> Source:
     """A study's source; options of its reader and of itself by name."""
-    reading = {key: options.pop(key) for key in list(options) if key in Read.__dataclass_fields__}
-    return Source(Read(kind, location, **reading), **options)  # type: ignore[arg-type]
+    reading = {key: options.pop(key) for key in list(options) if any(key in kind.options for kind in KINDS.values())}
+    return Source(Read(kind, location, reading), **options)
 
 
 @pytest.fixture

@@ -107,7 +107,7 @@ def test_a_tree_in_many_shards_holds_the_same_documents(
     for number in range(50):
         (tmp_path / "tree" / f"m{number}.py").write_text(f"x = {number}\n" * 20)
     one = read("files", "tree", languages=("python",))
-    monkeypatch.setattr("pretrial.corpus.read.TREE_BYTES", 1_000)
+    monkeypatch.setattr("pretrial.corpus.parts.TREE_BYTES", 1_000)
     many = read("files", "tree", languages=("python",))
     assert len(many.facts["shards"]) > 5
     assert many.rows == one.rows

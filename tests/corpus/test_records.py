@@ -174,7 +174,7 @@ def test_a_large_plain_file_is_split_and_reads_the_same(
     data = b"".join(b'{"text": "line %d of a file"}\n' % i for i in range(3_000))
     (tmp_path / "x.jsonl").write_bytes(data)
     whole = read("jsonl", "x.jsonl")
-    monkeypatch.setattr("pretrial.corpus.read.SPAN_BYTES", 20_000)
+    monkeypatch.setattr("pretrial.corpus.parts.SPAN_BYTES", 20_000)
     split = read("jsonl", "x.jsonl")
     assert len(split.facts["shards"]) > 3
     assert split.rows == whole.rows
@@ -250,7 +250,10 @@ def test_equal_input_gives_equal_bytes_on_disk(tmp_path: Path, read: Any) -> Non
 def test_ctrl_c_stops_reading(tmp_path: Path, step: Any) -> None:
     (tmp_path / "x.jsonl").write_bytes(PLAIN)
     source = {"kind": "jsonl", "scope": "paths", "text": "text", "id": "id", "cap_file": None, "cap_group": None}
-    config = {"read": source, "filter": [], "group": "document", "license": None, "keep": {}, "part": {"file": "x"}}
+    config = {
+        "read": source, "filter": [], "transform": [], "group": "document", "license": None, "keep": {},
+        "part": {"file": "x"},
+    }  # fmt: skip
     settings = {"paths": [str(tmp_path / "x.jsonl")]}
     assert (
         step("pretrial.corpus.read:read_shard", tmp_path / "a", config=config, settings=settings).facts["documents"]

@@ -14,8 +14,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pretrial.corpus import iterate, spec
-from pretrial.corpus.iterate import DUPLICATE, EXCLUDED, HELD_OUT, TRAIN
-from pretrial.corpus.select import Quota, Table, select
+from pretrial.corpus.iterate import (
+    CONTAMINATED,
+    DUPLICATE,
+    EXCLUDED,
+    HELD_OUT,
+    NEAR_DUPLICATE,
+    NEAR_HELD_OUT,
+    TRAIN,
+)
+from pretrial.corpus.select import Quota, Selection, Table, leave_contaminated, leave_near, select
 from pretrial.errors import RequestError
 
 QUOTA = Quota(Fraction(1, 50), 262_144, Fraction(1, 5))
@@ -202,3 +210,88 @@ def test_sources_that_cannot_be_used_are_refused_with_a_way_out(tmp_path: Path, 
     said = fail({"a"}, a=books, news=news, again=news)
     assert "nothing of the source again is left to evaluate on" in said
     assert "Leave one of them out" in said
+
+
+# -- near-duplicates, benchmark items, derived sources -----------------------------------------------------------------
+
+
+@given(
+    st.lists(
+        st.lists(
+            st.tuples(st.sampled_from([DUPLICATE, TRAIN, HELD_OUT, EXCLUDED]), st.integers(-1, 5), st.booleans()),
+            max_size=30,
+        ),
+        min_size=1,
+        max_size=3,
+    )
+)
+def test_of_near_duplicates_one_trains_and_none_beside_a_held_out_one(rows: list[list[tuple[int, int, bool]]]) -> None:
+    masks = {str(n): np.array([row[0] for row in source], np.uint8) for n, source in enumerate(rows)}
+    before = {name: mask.copy() for name, mask in masks.items()}
+    components = {str(n): np.array([row[1] for row in source], np.int64) for n, source in enumerate(rows)}
+    beside = {str(n): np.array([row[2] for row in source], bool) for n, source in enumerate(rows)}
+    leave_near(Selection(masks, np.zeros(0, bool), {}, {}), beside, components)
+    trained: list[int] = []
+    first: dict[int, str] = {}
+    for name, mask in masks.items():
+        others = before[name] != TRAIN
+        assert (mask[others] == before[name][others]).all(), "only what would train is touched"
+        assert not (beside[name] & (mask == TRAIN)).any()
+        assert ((mask == NEAR_HELD_OUT) == (beside[name] & (before[name] == TRAIN))).all()
+        trained += components[name][(mask == TRAIN) & (components[name] >= 0)].tolist()
+        for number in components[name][(before[name] == TRAIN) & ~beside[name]].tolist():
+            first.setdefault(number, name)
+        assert (components[name][mask == NEAR_DUPLICATE] >= 0).all()
+    assert sorted(trained) == sorted(number for number in first if number >= 0), (
+        "one of each stays, in the first source"
+    )
+
+
+def test_documents_with_benchmark_items_leave_training_and_held_out_ones_stay() -> None:
+    masks = {"a": np.array([TRAIN, HELD_OUT, TRAIN, DUPLICATE], np.uint8)}
+    leave_contaminated(Selection(masks, np.zeros(0, bool), {}, {}), {"a": np.array([True, True, False, True])})
+    assert masks["a"].tolist() == [CONTAMINATED, HELD_OUT, TRAIN, DUPLICATE]
+
+
+def test_whole_steps_take_near_duplicates_and_derived_documents_follow(tmp_path: Path, step: Any, read: Any) -> None:
+    """Real corpora through every step: texts of many words, edited copies, a source made of another."""
+    from pretrial.corpus.near import spec as near
+    from pretrial.study.schema import Source
+
+    def text(number: int, changed: int = -1) -> str:
+        words = [hashlib.sha256(f"{number}/{k}".encode()).hexdigest()[:9] for k in range(400)]
+        if changed >= 0:
+            words[changed] = "changed"
+        return " ".join(words)
+
+    rows = [{"id": f"n{n}", "text": text(n), "book": f"b{n}"} for n in range(80)]
+    rows += [{"id": f"c{n}", "text": text(n, changed=200), "book": f"copy-of-{n}"} for n in range(0, 80, 2)]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    corpus = read("jsonl", "a.jsonl", group="book").artefact
+    chosen = near.settings()
+    signed = step("pretrial.corpus.near.signatures:sign_corpus", tmp_path / "s", config=near.signature_config(chosen),
+                  inputs={"corpus": corpus})  # fmt: skip
+    inputs = {"corpus:a": corpus, "signatures:a": signed}
+    config = near.near_config(chosen, ["a"])
+    found = step("pretrial.corpus.near.clusters:find_near_duplicates", tmp_path / "n", config=config, inputs=inputs)
+    config = spec.source_config(Source(None, parent="a", filter=(("c4-page", {"filler": "no such words"}),)))
+    derived = step("pretrial.corpus.read:read_corpus", tmp_path / "d", config=config, settings={"name": "d"},
+                   inputs={"parent": corpus})  # fmt: skip
+    made = step(
+        "pretrial.corpus.select:select_documents", tmp_path / "m",
+        config=spec.select_config(["a", "d"], {"a", "d"}, {"d": "a"}),
+        inputs={"corpus:a": corpus, "corpus:d": derived, "near": found},
+    )  # fmt: skip
+    mask = iterate.load_mask(made, "a")
+    by_id = {row["id"]: int(value) for row, value in zip(rows, mask, strict=True)}
+    held = {name[1:] for name, value in by_id.items() if value == HELD_OUT}
+    assert held, "something is held out"
+    for n in range(0, 80, 2):
+        pair = {by_id[f"n{n}"], by_id[f"c{n}"]}
+        assert pair in ({HELD_OUT}, {HELD_OUT, NEAR_HELD_OUT}, {TRAIN, NEAR_DUPLICATE}), (n, pair)
+        assert by_id[f"c{n}"] != TRAIN or by_id[f"n{n}"] != TRAIN
+    assert {value for name, value in by_id.items() if name.startswith("n") and int(name[1:]) % 2} == {TRAIN, HELD_OUT}
+    assert iterate.load_mask(made, "d").tolist() == mask.tolist()
+    counts = made.facts["sources"]["a"]
+    assert counts["near_duplicate"]["documents"] == int((mask == NEAR_DUPLICATE).sum()) > 0
+    assert counts["near_held_out"]["documents"] == int((mask == NEAR_HELD_OUT).sum())

@@ -83,7 +83,7 @@ def test_a_group_is_measured_when_all_of_it_was(plan: Plan, speeds: Speeds) -> N
     assert forecast(graph, speeds).total(graph, "corpora", corpora).basis == "estimated"
     measure(graph.steps["corpus code"], 3.0, graph, speeds)
     total = forecast(graph, speeds).total(graph, "corpora", corpora)
-    assert (total.value, total.basis) == (12.0, "measured")
+    assert (total.value, total.basis) == (3.0 * len(corpora), "measured")
     assert forecast(graph, speeds).total(graph, "corpora", frozenset()).value == 0
 
 

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 from pretrial.corpus import spec as corpus
+from pretrial.corpus.contamination import spec as contamination
+from pretrial.corpus.near import spec as near
 from pretrial.errors import RequestError
 from pretrial.evaluate import spec as evaluate
 from pretrial.execute.progress import Quiet
@@ -143,20 +145,22 @@ def test_what_is_wanted_of_a_variant_brings_its_baseline(plan: Plan) -> None:
 
 
 VERSIONS = {
-    **corpus.SEMANTICS, **tokens.SEMANTICS, **mixture.SEMANTICS, **train.SEMANTICS, **evaluate.SEMANTICS,
+    **corpus.SEMANTICS, **near.SEMANTICS, **contamination.SEMANTICS,
+    **tokens.SEMANTICS, **mixture.SEMANTICS, **train.SEMANTICS, **evaluate.SEMANTICS,
 }  # fmt: skip
 
 
 def test_every_kind_of_step_has_its_version_from_its_rooms_table(
     plan: Plan, sources: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for room in (corpus, tokens, mixture, train, evaluate):
+    for room in (corpus, near, contamination, tokens, mixture, train, evaluate):
         for kind in room.SEMANTICS:
             monkeypatch.setitem(room.SEMANTICS, kind, 1000 + sorted(VERSIONS).index(kind))
     sources["docs"] = {"read": {"docstrings": "stdlib"}}
     graph = plan(evaluate={"tasks": ["held-out", "transfer", "cloze"]}, context=128, sources=sources)
     kinds = {step.kind for step in graph.steps.values()}
-    assert kinds == set(VERSIONS) - {"corpus-shard", "bench"}, "sub-steps are planned by their step, bench by its suite"
+    by_others = {"bench", "contamination", "contamination-index", *(k for k in VERSIONS if k.endswith("-shard"))}
+    assert kinds == set(VERSIONS) - by_others, "sub-steps are planned by their step, bench by its suite"
     for step in graph.steps.values():
         assert step.version == 1000 + sorted(VERSIONS).index(step.kind), step.name
 
@@ -234,17 +238,17 @@ def test_another_execution_record_is_another_address(plan: Plan, record: dict[st
 
 
 GOLDEN = {
-    "corpus prose": "3cc1a28b1387017d34a050a9b8c5126f",
-    "selection of documents": "6dda48fa60d8e7075f57c72ba259fdb4",
-    "tokenizer": "6182c7790927a442b174e89a11387968",
-    "tokens of prose (train)": "86cb9e866b8178a0822a666c16d476ff",
-    "training text→text to 10.24K, seed 1": "6a812713f5656d5850515658e320c722",
-    "training mixed→text to 20.48K, seed 2": "3e61fe7a0c56b23c94982481c4eccd1b",
-    "bits per byte of prose on text→text to 10.24K, seed 1": "5c09c002a3dad765398c66307addab41",
-    "cloze items": "6041ffe6f515182ebc02427766316878",
-    "cloze of letters on mixed→text to 20.48K, seed 2": "09aff72c4547a8f0bffe97c5baab8cc7",
-    "anchors of prose (held-out) for mixed→text": "3a8a1f6f9da06799e1372a86688a3519",
-    "ledger of mixed→text, seed 2": "ff5c5c5f990dc532b332149d10bd5010",
+    "corpus prose": "599d9d315c3c4157ef804cdf7dd2aafa",
+    "selection of documents": "339e7a2986ad1e7aaff04a5fbb659026",
+    "tokenizer": "ad092d6e7ec548c21d295f54bdd98d37",
+    "tokens of prose (train)": "d1e3af332052b0be5f997cda0626cf3c",
+    "training text→text to 10.24K, seed 1": "dca3840237078d31d6c314645728d554",
+    "training mixed→text to 20.48K, seed 2": "e7ac6ae593f129a76291e5c5dea66a80",
+    "bits per byte of prose on text→text to 10.24K, seed 1": "79f99b8fb36275b5c91e2915a9ac3556",
+    "cloze items": "dcd221ee240627927f270e7d9608c426",
+    "cloze of letters on mixed→text to 20.48K, seed 2": "7ac4232e2cb56f6a78e5b2b568c2eb84",
+    "anchors of prose (held-out) for mixed→text": "5995b9aea53c34ab6e0b5194e02492c7",
+    "ledger of mixed→text, seed 2": "41d2aeb4991c69e490684b2721ba78c5",
 }
 
 

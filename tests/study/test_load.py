@@ -119,7 +119,7 @@ def test_the_designs_example(study_file: Editor) -> None:
     assert study.tokenizer.train == TrainTokenizer(8192, {"prose": Fraction(1, 2), "python": Fraction(1, 2)})
     assert study.seeds == (1, 2, 3, 4, 5)
     assert study.sources["prose"] == Source(Read("docstrings", "installed"), ("no-code",), "package")
-    assert study.sources["python"].read == Read("files", "stdlib", ("python",))
+    assert study.sources["python"].read == Read("files", "stdlib", {"languages": ("python",)})
     assert study.mixtures["text-rich"] == {"prose": Fraction(9, 10), "python": Fraction(1, 10)}
     assert study.training.optimizer == AdamW(0.005, (0.9, 0.95), 1e-8, 0.1, 1.0)
     assert study.training.schedule == Schedule("linear", 200_000, 0.1, None, "variant")
@@ -216,7 +216,7 @@ def test_a_stages_own_schedule(study_file: Editor) -> None:
         ("{docstrings: installed}", "{jsonl: a, files: b}", 10, "sources.prose.read", "not jsonl and files", ""),
         ("{docstrings: installed}", "{jsonl: '{dta}/x'}", 10, "sources.prose.read.jsonl", "only {data}", ""),
         ("{docstrings: installed}", "{docstrings: installed, cap-file: 6 K}", 10, "sources.prose.read.cap-file", "bytes", ""),
-        ("{docstrings: installed}", "{docstrings: installed, text: body}", 10, "sources.prose.read", "text goes with", ""),
+        ("{docstrings: installed}", "{docstrings: installed, text: body}", 10, "sources.prose.read.text", "text does not apply", "jsonl"),
         ("carry: [weights, optimizer, data]", "carry: all", 27, "carry", "must be a list, not 'all'", ""),
         ("carry: [weights, optimizer, data]", "carry: [weigths]", 27, "carry.0", "not one of weights", "'weights'"),
         ("evaluate: [held-out, transfer, cloze]", "evaluate: []", 29, "evaluate.tasks", "is empty", ""),
@@ -239,7 +239,9 @@ def test_a_stages_own_schedule(study_file: Editor) -> None:
         ("from: {prose: 50%, python: 50%}", "from: {prose: 50%, readmes: 50%}", 6, "tokenizer.train.from.readmes", "must not see 'readmes'", ""),
         ("{train: {vocabulary: 8192, from: {prose: 50%, python: 50%}}}", "{}", 6, "tokenizer", "exactly one of train and file", ""),
         # Sources.
-        ("[no-code]", "[no-code, gopher]", 10, "sources.prose.filter.1", "gopher", "no-code"),
+        ("[no-code]", "[no-code, gohper]", 10, "sources.prose.filter.1", "gohper", "gopher"),
+        ("[no-code]", "[{gopher-quality: {min-wrods: 3}}]", 10, "sources.prose.filter.0", "min-wrods", "min-words"),
+        ("[no-code]", "[{gopher-quality: {min-words: many}}]", 10, "sources.prose.filter.0", "min-words of gopher-quality is 'many'", "50"),
         ("languages: [python]", "languages: [pyhton]", 11, "sources.python.read.languages", "pyhton", "python"),
         ("{metadata: installed}, group: package", "{metadata: installed}, group: book", 12, "sources.readmes.group", "book", "package"),
         ("{metadata: installed}, group: package", "{metadata: installed}, keep: {a: [b]}", 12, "sources.readmes.keep", "keep", ""),

@@ -18,9 +18,10 @@ Value = float | int | str | None
 
 @dataclass(frozen=True)
 class Attribute:
-    """A computed attribute. `compute` is pure."""
+    """A computed attribute: its version, what it is in a line, and a pure function."""
 
     version: int
+    what: str
     compute: Callable[[str, Mapping[str, Any]], Value]
 
 
@@ -30,10 +31,14 @@ def _comments(text: str, fields: Mapping[str, Any]) -> Value:
 
 
 ATTRIBUTES: dict[str, Attribute] = {
-    "comment-share": Attribute(1, _comments),
-    "characters": Attribute(1, lambda text, _: len(text)),
-    "lines": Attribute(1, lambda text, _: len(line_lengths(text))),
-    "mean-line": Attribute(1, lambda text, _: mean_line(text)),
-    "alphabetic-share": Attribute(1, lambda text, _: alphabetic_share(text)),
+    "comment-share": Attribute(
+        1, "share of a source file's characters in comments, for languages whose comments are known", _comments
+    ),
+    "characters": Attribute(1, "characters", lambda text, _: len(text)),
+    "lines": Attribute(1, "lines", lambda text, _: len(line_lengths(text))),
+    "mean-line": Attribute(1, "mean length of a line, in characters", lambda text, _: mean_line(text)),
+    "alphabetic-share": Attribute(
+        1, "share of the characters that are letters", lambda text, _: alphabetic_share(text)
+    ),
 }
 """By the names under which `keep` and `split` know them."""

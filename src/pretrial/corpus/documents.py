@@ -37,6 +37,18 @@ SCHEMA = pa.schema(
     ]
 )
 QUARANTINE = pa.schema([("reason", pa.string()), ("where", pa.string()), ("excerpt", pa.string())])
+REJECTS = pa.schema(
+    [
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("rule", pa.string(), nullable=False),
+        pa.field("reason", pa.string(), nullable=False),
+        pa.field("value", pa.string(), nullable=False),
+        pa.field("bytes", pa.int64(), nullable=False),
+        pa.field("where", pa.string(), nullable=False),
+        pa.field("excerpt", pa.string(), nullable=False),
+    ]
+)
+"""Documents that a rule dropped. `value` is what it measured, as JSON; `bytes` of the text that it saw."""
 _NO_FIELDS: dict[str, Any] = {}
 
 
@@ -45,11 +57,14 @@ def normalised_digest(text: str) -> bytes:
     return hashlib.sha256(" ".join(text.split()).encode()).digest()[:16]
 
 
-def document(record: Record, group: str, license: str | None) -> dict[str, Any] | Reject:
+def document(
+    record: Record, group: str, license: str | None, *, inherited: str | None = None
+) -> dict[str, Any] | Reject:
     """A document's row, or why it cannot be stored.
 
     `group` is the field whose value keeps related documents together, `"document"` for none. The group of a
-    document without a value is its own text's digest, the same in every source that holds a copy.
+    document without a value is its own text's digest, the same in every source that holds a copy. `inherited` is the
+    group of the document that this one was made of, and its own.
     """
     try:
         data = record.text.encode()
@@ -60,7 +75,7 @@ def document(record: Record, group: str, license: str | None) -> dict[str, Any] 
         row: dict[str, Any] = {
             "id": name,
             "text": record.text,
-            "group": f"{group}:{value}" if grouped else f"document:{sha.hex()}",
+            "group": inherited or (f"{group}:{value}" if grouped else f"document:{sha.hex()}"),
             "sha": sha,
             "text_sha": hashlib.sha256(data).digest(),
             "bytes": len(data),

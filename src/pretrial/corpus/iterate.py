@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from pretrial.corpus.documents import SCHEMA
 from pretrial.execute.context import ArtefactLike
 
-DUPLICATE, TRAIN, HELD_OUT, EXCLUDED = 0, 1, 2, 3
+DUPLICATE, TRAIN, HELD_OUT, EXCLUDED, NEAR_DUPLICATE, NEAR_HELD_OUT, CONTAMINATED = range(7)
 """Classes of the masks that the select step writes."""
 
 COLUMNS = ("id", "text", "group", "text_sha", "bytes", "meta")

@@ -1,13 +1,15 @@
 """Which documents train, which are held out, which are dropped: one decision over all sources at once.
 
-Guarantees: no group and no exact copy of a document stands on both sides, over all sources; the result
-depends on documents' groups, digests and sizes and on the study's sources, never on seeds, variants or
-budgets; texts are not loaded (16 bytes of digest, a group number, a size a document).
-Does not: find near duplicates.
+Guarantees: no group, no exact copy and no near-duplicate that was found of a document stands on both sides, over all
+sources; the result depends on documents' groups, digests and sizes, on what was found of them (near-duplicates,
+benchmark items) and on the study's sources, never on seeds, variants or budgets; texts are not loaded (16 bytes of
+digest, a group number, a size a document). Documents of a derived source have the classes of those they were made of.
+Does not: look for near-duplicates (`near`) or benchmark items (`contamination`).
 
 Classes of a document (a `uint8` each, in the corpus's order): 0 an exact copy of one kept elsewhere, 1
 trains, 2 held out, 3 in no use: an exact copy of a document in a held-out group, standing in a group that
-trains.
+trains. Of what would train: 4 a near-duplicate of one that trains, 5 a near-duplicate of a held-out one, 6 holds an
+item of a benchmark that the study evaluates.
 
 How. Transfer domains (sources in no mixture) come first, then the study's order: of exact copies after white
 space is normalised the first stays. All of a transfer domain is held out, with its groups, everywhere. Then
@@ -15,6 +17,10 @@ groups come in the order of the SHA-256 of their names, and each that still help
 out, until every one has 2% of its bytes and 262,144 bytes. A group above 20% of a trained source's bytes
 always trains, unless a transfer domain has it. No more than half of a source is picked, of one under twice
 262,144 bytes a quarter (which is also all that is wanted of it): a group that would pass that is left out.
+
+Near-duplicates and benchmark items leave training last, and never a held-out document: which groups are held out does
+not depend on them. Of documents that are near to each other (a component of verified pairs) the first stays, in the
+order of the study and of the corpus.
 """
 
 from __future__ import annotations
@@ -32,14 +38,32 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pretrial.corpus.contamination.hits import contaminated
 from pretrial.corpus.documents import save_array
-from pretrial.corpus.iterate import DUPLICATE, EXCLUDED, HELD_OUT, TRAIN
+from pretrial.corpus.iterate import (
+    CONTAMINATED,
+    DUPLICATE,
+    EXCLUDED,
+    HELD_OUT,
+    NEAR_DUPLICATE,
+    NEAR_HELD_OUT,
+    TRAIN,
+)
+from pretrial.corpus.near.clusters import load_components, touching
 from pretrial.errors import RequestError
 from pretrial.execute.context import ArtefactLike, Json, StepContext
 
 SMALL_SHARE = Fraction(1, 4)
 LARGE_SHARE = Fraction(1, 2)
-CLASSES = {"train": TRAIN, "held_out": HELD_OUT, "duplicate": DUPLICATE, "excluded": EXCLUDED}
+CLASSES = {
+    "train": TRAIN,
+    "held_out": HELD_OUT,
+    "duplicate": DUPLICATE,
+    "excluded": EXCLUDED,
+    "near_duplicate": NEAR_DUPLICATE,
+    "near_held_out": NEAR_HELD_OUT,
+    "contaminated": CONTAMINATED,
+}
 GROUPS = "held-out-groups.json"
 
 _Ints = npt.NDArray[np.int64]
@@ -78,7 +102,8 @@ class Selection:
 def select_documents(ctx: StepContext) -> Json:
     """Step function of kind "select".
 
-    Config: `spec.select_config`. Inputs: `corpus:<source>` for each source.
+    Config: `spec.select_config`. Inputs: `corpus:<source>` for each source; `near`, the near-duplicates of all that are
+    read, and `contamination:<source>`, the benchmark items of each, where the study asks for them.
 
     Writes `<index>.npy` a source (see the module), `sources.json` (source → file) and `held-out-groups.json`.
 
@@ -93,11 +118,22 @@ def select_documents(ctx: StepContext) -> Json:
     """
     config = ctx.config
     names = sorted(config["sources"], key=lambda name: config["sources"][name]["priority"])
-    corpora = {name: ctx.inputs[f"corpus:{name}"] for name in names}
-    tables, groups = _load(corpora, {name: config["sources"][name]["trained"] for name in names})
+    corpora = {name: ctx.inputs[f"corpus:{name}"] for name in (*names, *config["derived"])}
+    tables, groups = _load(
+        {name: corpora[name] for name in names}, {name: config["sources"][name]["trained"] for name in names}
+    )
     held_out = config["held_out"]
     quota = Quota(_share(held_out["share"]), held_out["bytes"], _share(held_out["largest_group"]))
     selection = select(tables, groups, quota)
+    found = {name: contaminated(made) for name in names if (made := ctx.inputs.get(f"contamination:{name}"))}
+    leave_contaminated(selection, found)
+    if "near" in ctx.inputs:
+        near = ctx.inputs["near"]
+        beside = touching(near, {table.name: selection.held[table.group] for table in tables})
+        leave_near(selection, beside, {name: load_components(near, name) for name in names})
+    by_name = {table.name: table for table in tables}
+    for name, made in config["derived"].items():
+        tables.append(_derived(name, corpora[name], by_name[made["root"]], selection))
     _check(ctx, tables, selection)
     files: dict[str, str] = {}
     contents: dict[str, str] = {}
@@ -116,6 +152,35 @@ def select_documents(ctx: StepContext) -> Json:
     (ctx.out / "sources.json").write_text(json.dumps(files, sort_keys=True, ensure_ascii=False) + "\n")
     (ctx.out / GROUPS).write_text(json.dumps(held, ensure_ascii=False, indent=0) + "\n")
     return {"files": files, "contents": contents, "sources": sources, "groups_held_out": len(held)}
+
+
+def leave_contaminated(selection: Selection, found: Mapping[str, npt.NDArray[np.bool_]]) -> None:
+    """Take documents that hold benchmark items out of training, in place: `found` has a flag a document, by source."""
+    for name, flags in found.items():
+        mask = selection.masks[name]
+        mask[(mask == TRAIN) & flags] = CONTAMINATED
+
+
+def leave_near(
+    selection: Selection, beside: Mapping[str, npt.NDArray[np.bool_]], components: Mapping[str, _Ints]
+) -> None:
+    """Take near-duplicates out of training, in place.
+
+    Args:
+        selection: what was decided without them; its sources in the order of their priority.
+        beside: by source, whether each document is a near-duplicate of one in a held-out group.
+        components: by source, each document's component of near-duplicates, −1 for none.
+    """
+    most = max((int(numbers.max(initial=-1)) for numbers in components.values()), default=-1)
+    taken = np.zeros(most + 2, bool)
+    for name, mask in selection.masks.items():
+        mask[(mask == TRAIN) & beside[name]] = NEAR_HELD_OUT
+        rows = np.flatnonzero((mask == TRAIN) & (components[name] >= 0))
+        numbers = components[name][rows]
+        first = np.zeros(len(rows), bool)
+        first[np.unique(numbers, return_index=True)[1]] = True
+        mask[rows[~first | taken[numbers]]] = NEAR_DUPLICATE
+        taken[numbers] = True
 
 
 def select(tables: Sequence[Table], groups: Sequence[str], quota: Quota) -> Selection:
@@ -222,6 +287,22 @@ def _load(corpora: Mapping[str, ArtefactLike], trained: Mapping[str, bool]) -> t
     return [Table(name, trained[name], *columns) for name, *columns in parts], names.to_pylist()
 
 
+def _derived(name: str, corpus: ArtefactLike, root: Table, selection: Selection) -> Table:
+    """The table of a derived source; its classes, those of the documents it was made of, go into the selection."""
+    rows, sizes = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    for shard in corpus.facts["shards"]:
+        rows.append(np.load(corpus.file(shard["roots"])))
+        with pq.ParquetFile(corpus.file(shard["file"])) as file:
+            sizes.append(file.read(columns=["bytes"])["bytes"].to_numpy().astype(np.int64))
+    made_of = np.concatenate(rows)
+    mask = selection.masks[root.name][made_of]
+    table = Table(name, root.trained, root.group[made_of], root.copy[made_of], np.concatenate(sizes))
+    selection.masks[name] = mask
+    if root.trained:
+        selection.chosen[name] = selection.wanted[name] = int(table.bytes[mask == HELD_OUT].sum())
+    return table
+
+
 def _numbered(chunks: Sequence[Any], kind: Any) -> tuple[_Ints, Any]:
     encoded = pc.dictionary_encode(pa.chunked_array(chunks, kind)).combine_chunks()
     encoded = encoded.chunk(0) if isinstance(encoded, pa.ChunkedArray) else encoded
@@ -233,9 +314,12 @@ def _share(text: str) -> Fraction:
 
 
 def _check(ctx: StepContext, tables: Sequence[Table], selection: Selection) -> None:
+    derived = ctx.config["derived"]
     transfer = {index for table in tables if not table.trained for index in np.unique(table.group).tolist()}
     for table in tables:
         mask = selection.masks[table.name]
+        if table.trained and table.name in derived and not derived[table.name]["trained"]:
+            continue  # Only a step on the way to others.
         if not table.trained:
             if not (mask == HELD_OUT).any():
                 raise RequestError(
@@ -254,15 +338,21 @@ def _check(ctx: StepContext, tables: Sequence[Table], selection: Selection) -> N
                     remedy="Say group: document for the sources that are in no mixture, or use them in one.",
                 )
             raise RequestError(
-                f"nothing of the source {name} is left to train on: other sources have all its documents "
-                "or hold out all its groups",
+                f"nothing of the source {name} is left to train on: other sources have all its documents, or hold out "
+                "all its groups, or near-duplicates of all its documents are held out or train elsewhere",
                 remedy="Use the source once, or a smaller unit in group.",
             )
         if not (mask == HELD_OUT).any():
             raise RequestError(
-                f"nothing of the source {name} can be held out: each of its groups is too large a part of it",
-                remedy="Use a smaller unit, such as group: document.",
+                f"nothing of the source {name} can be held out: each of its groups is too large a part of it"
+                if name not in derived
+                else f"nothing of the source {name} is held out: it has none of the documents held out of its parent",
+                remedy="Use a smaller unit, such as group: document."
+                if name not in derived
+                else "Give it a larger part of its parent.",
             )
+        if name in derived:
+            continue
         if 2 * by_transfer > total:
             ctx.warn(
                 f"{name}: {by_transfer / total:.0%} of its bytes are held out since unseen domains have their "

@@ -1,53 +1,34 @@
 """What identifies a corpus, without reading it.
 
-Guarantees: a source's configuration holds every choice that acts on its documents (reader, fields, languages,
-rules with their versions, caps, group field) and no path; files are known by a name relative to their root
-and the SHA-256 of their bytes; imports the standard library only.
+Guarantees: a source's configuration holds every choice that acts on its documents (reader and options, languages, rules
+and transforms with their versions and thresholds, caps, group field) and no path; files are known by a name relative to
+their root and the SHA-256 of their bytes, repositories by their commit, a dataset by its files' hashes; imports nothing
+heavier than the rules.
 Does not: read documents, or decide when the installation is read again (the store keeps its first snapshot).
-
-What a file of a tree belongs to (`group: repository`, `package` or `directory`, and what `cap-group` counts) is a
-folder, its *unit*. Of a folder that is the source's only location, the folders in it are the units: `repos/` has `a`
-and `b`. A pattern counts below its part without wildcards: `repos/*` and `repos/*/src/*.py` have `a` and `b`, too. Of
-several locations, each folder that is named without a wildcard is one unit: `[repos/a, repos/b]`. A file that lies
-in no unit (`repos/x.py`) belongs to no repository or directory, and is a package by its own name.
 """
 
 from __future__ import annotations
 
 import difflib
-import glob
-import itertools
-import os
-import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from pretrial.corpus.languages import CODE, MARKUP, is_prose, language_of
-from pretrial.corpus.rules import RULES
+from pretrial.corpus.attributes import ATTRIBUTES
+from pretrial.corpus.kinds import CHOICES, FILLERS, KINDS, takers
+from pretrial.corpus.languages import CODE, MARKUP
+from pretrial.corpus.places import Place, found, locate
+from pretrial.corpus.registry import Call, configured
 from pretrial.errors import RequestError
 
-SEMANTICS = {"snapshot": 1, "corpus": 1, "corpus-shard": 1, "select": 1}
-TREE = 2
+SEMANTICS = {"snapshot": 1, "corpus": 2, "corpus-shard": 2, "select": 2}
+TREE = 3
 """Version of how trees of files are read; only the configuration of sources that read them holds it. 2: what a file
-belongs to is counted from the tree's own root."""
+belongs to is counted from the tree's own root. 3: licence files are looked at."""
 HELD_OUT = {"share": "2%", "bytes": 262_144, "largest_group": "20%"}
-
-INSTALLED = frozenset({"installed", "stdlib", "topics"})
-_SCOPES = {
-    "docstrings": ("installed", "stdlib"),
-    "files": ("installed", "stdlib"),
-    "metadata": ("installed",),
-    "pydoc": ("topics",),
-}
-_GROUPS = {
-    "docstrings": ("document", "package", "distribution"),
-    "files": ("document", "package", "distribution"),
-    "metadata": ("document", "package", "distribution"),
-    "pydoc": ("document", "topic"),
-}
-_TREE_GROUPS = ("document", "package", "repository", "directory")
-_UNSEEN = frozenset({".git", ".hg", ".svn", "__pycache__"})
+INSTALLED = frozenset(word for kind in KINDS.values() for word in kind.words)
+LANGUAGE_SETS: dict[str, tuple[str, ...]] = {"code": tuple(CODE), "markup": tuple(MARKUP)}
+"""Languages of the paper under one name: its 25 of code, its 10 of markup."""
 
 
 class ReadLike(Protocol):
@@ -55,47 +36,35 @@ class ReadLike(Protocol):
 
     @property
     def kind(self) -> str:
-        """Name of the reader."""
+        """Name of the reader, one of `kinds.KINDS`."""
 
     @property
     def location(self) -> str | tuple[str, ...]:
-        """Paths, globs, or one of the words for the installation."""
+        """Paths, globs, one of the words for the installation, a dataset, or a kind of filler."""
 
     @property
-    def languages(self) -> tuple[str, ...]:
-        """Languages to take, for trees of files."""
-
-    @property
-    def text(self) -> str:
-        """Field that holds a record's text."""
-
-    @property
-    def id(self) -> str | None:
-        """Field that names a record."""
-
-    @property
-    def drop_docstrings(self) -> bool:
-        """Whether Python code loses its docstrings."""
-
-    @property
-    def cap_file(self) -> int | None:
-        """Most bytes of one document."""
-
-    @property
-    def cap_group(self) -> int | None:
-        """Most bytes of one package's files."""
+    def options(self) -> Mapping[str, Any]:
+        """What was said of the options of `kinds.KINDS`; defaults stand for the rest."""
 
 
 class SourceLike(Protocol):
     """A source of a study (`pretrial.study.schema.Source`)."""
 
     @property
-    def read(self) -> ReadLike:
-        """How it is read."""
+    def read(self) -> ReadLike | None:
+        """How it is read; `None` for one that is derived from another."""
 
     @property
-    def filter(self) -> tuple[str, ...]:
-        """Names of rules, in order."""
+    def parent(self) -> str | None:
+        """The source that it is derived from."""
+
+    @property
+    def filter(self) -> Sequence[Call]:
+        """Rules with their thresholds, in order."""
+
+    @property
+    def transform(self) -> Sequence[Call]:
+        """Transforms, in order, after the rules."""
 
     @property
     def group(self) -> str:
@@ -106,8 +75,8 @@ class SourceLike(Protocol):
         """Licence of documents that name none."""
 
     @property
-    def keep(self) -> Mapping[str, Sequence[str]] | None:
-        """Values that a record's field must have."""
+    def keep(self) -> Mapping[str, Any] | None:
+        """Values that a field or measure must have: a sequence, or (least, most) of which either may be `None`."""
 
 
 class HashCache(Protocol):
@@ -125,40 +94,29 @@ def source_config(source: SourceLike, *, where: str | None = None) -> dict[str, 
         where: place in the study file, for errors.
 
     Raises:
-        RequestError: for a reader, rule, language, group or field that does not exist or does not apply.
+        RequestError: for a reader, option, rule, language, group or field that does not exist or does not apply.
     """
-    read = source.read
-    if read.kind not in {*_SCOPES, "jsonl", "parquet"}:
-        raise _unknown("reader", read.kind, (*_SCOPES, "jsonl", "parquet"), where)
-    scope = _scope(read, where)
-    config: dict[str, Any] = {"kind": read.kind, "scope": scope}
-    if read.kind in ("jsonl", "parquet"):
-        if read.languages or read.drop_docstrings or read.cap_group is not None:
+    read = {"kind": "from", "scope": "source"} if source.read is None else _read(source.read, where)
+    keep = _keep(source.keep or {})
+    if source.read is not None:
+        _check_group(source.read, read["scope"], source.group, where)
+        if keep and not KINDS[source.read.kind].fields and not set(keep) <= set(ATTRIBUTES):
             raise RequestError(
-                f"languages, drop-docstrings and cap-group do not apply to the reader {read.kind}",
+                f"keep chooses records by their fields; the reader {source.read.kind} has none",
                 where=where,
-                remedy="Choose records by a field: keep: {language: [python]}",
+                remedy="Remove keep, or choose by languages.",
             )
-        config |= {"text": read.text, "id": read.id}
-    elif source.keep:
-        raise RequestError(
-            f"keep chooses records by their fields; the reader {read.kind} has none",
-            where=where,
-            remedy="Remove keep, or choose by languages.",
-        )
-    if read.kind == "files":
-        config |= {"languages": _languages(read.languages, where), "drop_docstrings": read.drop_docstrings}
-    if scope == "paths" and read.kind not in ("jsonl", "parquet"):
-        config["tree"] = TREE
-    groups = _GROUPS.get(read.kind, ()) if scope != "paths" else _TREE_GROUPS
-    if read.kind not in ("jsonl", "parquet") and source.group not in groups:
-        raise _unknown("group", source.group, groups, where)
+        definition = _definition(source.read, where)
+        if definition is not None:
+            keep = {field: sorted(values) for field, values in definition.keep.items()} | keep
     return {
-        "read": config | {"cap_file": read.cap_file, "cap_group": read.cap_group},
-        "filter": [[name, _rule_version(name, where)] for name in source.filter],
+        "read": read,
+        "keep": dict(sorted(keep.items())),
+        "measures": {name: ATTRIBUTES[name].version for name in sorted(keep) if name in ATTRIBUTES},
+        "filter": configured(source.filter, where=where),
+        "transform": configured(source.transform, transforms=True, where=where),
         "group": source.group,
         "license": source.license,
-        "keep": {field: sorted(map(str, values)) for field, values in sorted((source.keep or {}).items())},
     }
 
 
@@ -178,79 +136,123 @@ def source_settings(
         RequestError: when a location needs the data folder and none was named.
     """
     settings: dict[str, Any] = {"name": name, "where": where, "locations": []}
-    if _scope(source.read, where) != "paths":
+    read = source.read
+    if read is None:
         return settings
-    location = source.read.location
-    for text in (location,) if isinstance(location, str) else location:
-        if text.startswith("{data}"):
-            if data_dir is None:
-                raise RequestError(
-                    f"{text} lies in the data folder, and none was named",
-                    where=where,
-                    remedy="Name it: --data DIR, or set PRETRIAL_DATA.",
-                )
-            root, pattern = data_dir, text.removeprefix("{data}").lstrip("/") or "."
-        else:
-            path = Path(text).expanduser()
-            if path.is_absolute():
-                # The root must not depend on what the pattern matches, or a new file would rename all others.
-                root = path.parent
-                while glob.has_magic(str(root)):
-                    root = root.parent
-                pattern = path.relative_to(root).as_posix()
-            else:
-                root, pattern = study_dir, text
-        settings["locations"].append({"root": str(root.absolute()), "pattern": pattern})
+    scope = _scope(read, where)
+    if scope == "hub" and not _is_folder(read):
+        return settings
+    if scope in ("paths", "hub"):
+        for text in (read.location,) if isinstance(read.location, str) else read.location:
+            root, pattern = locate(text, data_dir, study_dir, where)
+            settings["locations"].append({"root": str(root.absolute()), "pattern": pattern})
     return settings
 
 
 def input_fingerprint(
     config: Mapping[str, Any], settings: Mapping[str, Any], cache: HashCache
-) -> list[list[str]] | None:
-    """(relative name, SHA-256) of each file that a source reads, sorted by name; `None` for the installation.
+) -> list[list[Any]] | None:
+    """What a source reads, sorted by name; `None` for the installation, filler, and another source's documents.
 
-    A file of a tree has its unit as a third; empty where it lies in none.
+    (name, SHA-256) of each file, with its unit as a third in a tree; (name, commit, unit) of a repository; (name,
+    digest, bytes) of a file of a dataset.
 
     Raises:
-        RequestError: for a missing or unreadable file, a pattern that matches nothing, a folder in the place
-            of a file, or a tree without a file of the languages asked for.
+        RequestError: for a missing or unreadable file, a pattern that matches nothing, a folder in the place of a file,
+            a tree without a file of the languages asked for, a revision or dataset that cannot be had.
     """
-    if config["read"]["scope"] != "paths":
+    read = config["read"]
+    if read["scope"] == "hub":
+        dataset = resolve_hub(read, settings, cache)
+        return [[file.name, file.digest, file.size] for file in dataset.files]
+    if read["scope"] != "paths":
         return None
-    found = []
-    tree = "tree" in config["read"]
-    for name, path, unit in _located(config, settings):
+    if KINDS[read["kind"]].where == "repositories":
+        from pretrial.corpus.readers.repositories import resolve_revision
+
+        return [
+            [place.name, resolve_revision(place.path, read["revision"]), place.unit] for place in found(read, settings)
+        ]
+    tree = "tree" in read
+    rows: list[list[Any]] = []
+    for place in found(read, settings):
         try:
-            found.append([name, cache.hash(path), *([unit] if tree else [])])
+            rows.append([place.name, cache.hash(place.path), *([place.unit] if tree else [])])
         except OSError as error:
             raise RequestError(
-                f"{path} cannot be read: {error.strerror}",
+                f"{place.path} cannot be read: {error.strerror}",
                 where=settings.get("where"),
                 remedy="Make it readable, or take it out of the source.",
             ) from error
-    return found
+    return rows
 
 
-def corpus_config(config: Mapping[str, Any], files: list[list[str]] | None) -> dict[str, Any]:
+def resolve_hub(read: Mapping[str, Any], settings: Mapping[str, Any], cache: HashCache | None = None) -> Any:
+    """The dataset that a configuration names, a `readers.hub.Dataset`.
+
+    Raises:
+        RequestError: when it cannot be had, or a dataset on the hub is not pinned to a commit.
+    """
+    from pretrial.corpus.readers.hub import resolve_dataset
+
+    where = settings.get("where")
+    folder = bool(settings["locations"])
+    location: str | Path = read["dataset"]
+    if folder:
+        at = settings["locations"][0]
+        location = Path(at["root"]) / at["pattern"]
+    dataset = resolve_dataset(
+        location,
+        revision=read["revision"],
+        config=read["config"],
+        split=read["split"],
+        patterns=tuple(read["patterns"]),
+        take=read["take"],
+        hash=cache.hash if cache is not None else None,
+        where=where,
+    )
+    if not folder and dataset.revision != read["revision"]:
+        raise RequestError(
+            f"{read['dataset']} is not pinned: what a study reads must not change under it",
+            where=where,
+            remedy=f"Write the commit that it stands at now: revision: {dataset.revision}",
+        )
+    return dataset
+
+
+def corpus_config(config: Mapping[str, Any], files: list[list[Any]] | None) -> dict[str, Any]:
     """Configuration of a source's step of kind "corpus": the source's and, where it has them, its files."""
     return {**config, "files": files} if files is not None else dict(config)
 
 
 def snapshot_config(config: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Configuration of the "snapshot" step that a source reads from; `None` where it reads files of its own.
+    """Configuration of the "snapshot" step that a source reads from; `None` where it reads no installation.
 
     Rules, groups and fields are left out: changing them does not read the installation again.
     """
     read = config["read"]
-    if read["scope"] == "paths":
+    if read["scope"] not in INSTALLED:
         return None
     return {key: read[key] for key in ("kind", "scope", "languages", "cap_file", "cap_group") if key in read}
 
 
-def select_config(sources: Sequence[str], trained: frozenset[str] | set[str]) -> dict[str, Any]:
-    """Configuration of the "select" step. The order of `sources`, the study file's, is their priority."""
+def select_config(
+    sources: Sequence[str], trained: frozenset[str] | set[str], roots: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Configuration of the "select" step.
+
+    Args:
+        sources: all sources in the order of the study file, which is their priority.
+        trained: those that some variant trains on, and the sources that these go back to.
+        roots: the source that each derived one goes back to.
+    """
+    derived = dict(roots or {})
     return {
-        "sources": {name: {"trained": name in trained, "priority": index} for index, name in enumerate(sources)},
+        "sources": {
+            name: {"trained": name in trained, "priority": index}
+            for index, name in enumerate(name for name in sources if name not in derived)
+        },
+        "derived": {name: {"root": derived[name], "trained": name in trained} for name in sources if name in derived},
         "held_out": dict(HELD_OUT),
     }
 
@@ -263,153 +265,140 @@ def installed_state() -> dict[str, object]:
     return installed.state()
 
 
-def resolve(config: Mapping[str, Any], settings: Mapping[str, Any]) -> list[tuple[str, Path]]:
-    """(relative name, path) of each file that a source reads, sorted by name.
-
-    A name has its location's number in front where the same name lies in two locations.
+def resolve(config: Mapping[str, Any], settings: Mapping[str, Any]) -> list[Place]:
+    """The files or repositories that a source reads; none where it reads no paths.
 
     Raises:
         RequestError: as `input_fingerprint`.
     """
-    return [(name, path) for name, path, _ in _located(config, settings)]
+    return found(config["read"], settings) if config["read"]["scope"] == "paths" else []
 
 
-def _located(config: Mapping[str, Any], settings: Mapping[str, Any]) -> list[tuple[str, Path, str]]:
-    """(relative name, path, unit) of each file, sorted by name."""
-    read, where = config["read"], settings.get("where")
-    found: dict[Path, tuple[str, int, str]] = {}
-    for index, location in enumerate(settings["locations"]):
-        root, pattern = Path(location["root"]), location["pattern"]
-        matches = [root / pattern] if (root / pattern).exists() else _matches(root, pattern)
-        if not matches:
-            what = "no file matches" if glob.has_magic(pattern) else "there is no file"
-            raise RequestError(f"{what} {root / pattern}", where=where, remedy="Check the path and --data DIR.")
-        taken = _tree(matches, read) if read["kind"] not in ("jsonl", "parquet") else _files(matches, where)
-        if not taken:
+# -- inside ------------------------------------------------------------------------------------------------------------
+
+
+def _read(read: ReadLike, where: str | None) -> dict[str, Any]:
+    if read.kind not in KINDS:
+        raise unknown("reader", read.kind, tuple(KINDS), where)
+    kind = KINDS[read.kind]
+    for option in read.options:
+        if option not in kind.options:
+            said = option.replace("_", "-")
             raise RequestError(
-                f"{root / pattern} holds no file of the kinds asked for",
+                f"{said} does not apply to the reader {read.kind}",
                 where=where,
-                remedy="Check the folder and the languages of the source.",
+                remedy=f"It goes with {', '.join(takers(option))}." if takers(option) else "Leave it out.",
             )
-        top = _top(root, pattern, alone=len(settings["locations"]) == 1)
-        for path in taken:
-            # A file that two overlapping patterns match is read once.
-            found.setdefault(path, (_name(path, root), index, _unit(path, top)))
-    clash = len({name for name, *_ in found.values()}) < len(found)
-    return sorted((f"{index}/{name}" if clash else name, path, unit) for path, (name, index, unit) in found.items())
-
-
-def _name(path: Path, root: Path) -> str:
-    return _text(path.relative_to(root) if path.is_relative_to(root) else Path(path.name))
-
-
-def _text(path: Path) -> str:
-    # Names are text in the store; bytes that are not UTF-8 are spelled out.
-    return os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")
-
-
-def _top(root: Path, pattern: str, *, alone: bool) -> Path:
-    """The folder whose entries are a location's units."""
-    named = root / pattern
-    if named.exists():
-        return named if alone and named.is_dir() else named.parent
-    parts = Path(pattern).parts
-    return root.joinpath(*itertools.takewhile(lambda part: not glob.has_magic(part), parts))
-
-
-def _unit(path: Path, top: Path) -> str:
-    """The folder below `top` that a file lies in; empty where it lies in `top` itself."""
-    parts = path.relative_to(top).parts
-    if len(parts) < 2:
-        return ""
-    # A location may end in `..`, which is no name.
-    return _text(Path(parts[0] if parts[0] != ".." else (top / "..").resolve().name))
-
-
-def _matches(root: Path, pattern: str) -> list[Path]:
-    # Unlike Path.glob this takes a pattern with `..` and leaves hidden files to those who name them.
-    return [root / name for name in sorted(glob.glob(pattern, root_dir=root, recursive=True))]  # noqa: PTH207
-
-
-def _files(matches: list[Path], where: str | None) -> list[Path]:
-    folders = [path for path in matches if path.is_dir()]
-    if folders and len(folders) == len(matches):
-        raise RequestError(
-            f"{folders[0]} is a folder, and this reader takes files",
-            where=where,
-            remedy=f"Name the files or a pattern, such as {folders[0].name}/*.jsonl.zst",
-        )
-    files = [path for path in matches if path not in folders]
-    for path in files:
-        if not path.is_file():
-            raise RequestError(
-                f"{path} is not a regular file",
-                where=where,
-                remedy="Write it to a file first: it is read twice.",
-            )
-    return files
-
-
-def _tree(matches: list[Path], read: Mapping[str, Any]) -> list[Path]:
-    found = []
-    for match in matches:
-        if not match.is_dir():
-            if _regular(match) and _wanted(match.name, read):
-                found.append(match)
-            continue
-        for folder, folders, names in os.walk(match, followlinks=False):
-            folders[:] = [name for name in folders if name not in _UNSEEN]
-            for name in names:
-                path = Path(folder, name)
-                if _wanted(name, read) and _regular(path):
-                    found.append(path)
-    return found
-
-
-def _regular(path: Path) -> bool:
-    return stat.S_ISREG(path.lstat().st_mode)
-
-
-def _wanted(name: str, read: Mapping[str, Any]) -> bool:
-    if read["kind"] == "docstrings":
-        return language_of(name) == "python" or is_prose(name)
-    return language_of(name) in read["languages"]
+    scope = _scope(read, where)
+    options = {**kind.options, **read.options}
+    for option, value in options.items():
+        if (choices := CHOICES.get((read.kind, option))) and value not in choices:
+            raise unknown(option.replace("_", "-"), str(value), choices, where)
+    config: dict[str, Any] = {"kind": read.kind, "scope": scope, **options}
+    if "languages" in options:
+        config["languages"] = _languages(options["languages"], where)
+    if "patterns" in options:
+        config["patterns"] = list(options["patterns"])
+    if scope == "paths" and kind.where == "tree":
+        config["tree"] = TREE
+    if scope == "hub":
+        config |= _hub(read, options, where)
+    if scope == "nowhere":
+        if read.location not in FILLERS:
+            raise unknown("filler", str(read.location), FILLERS, where)
+        config["filler"] = read.location
+    return config
 
 
 def _scope(read: ReadLike, where: str | None) -> str:
-    words = _SCOPES.get(read.kind, ())
+    kind = KINDS[read.kind]
+    if kind.where in ("hub", "nowhere"):
+        return kind.where
     if isinstance(read.location, str) and read.location in INSTALLED:
-        if read.location not in words:
+        if read.location not in kind.words:
             raise RequestError(
                 f"the reader {read.kind} cannot read {read.location!r}",
                 where=where,
-                remedy=f"It reads {' or '.join(words)}." if words else "It reads files: give a path or a pattern.",
+                remedy=f"It reads {' or '.join(kind.words)}."
+                if kind.words
+                else "It reads files: give a path or a pattern.",
             )
         return read.location
-    if read.kind in ("metadata", "pydoc"):
+    if kind.where == "installed":
         raise RequestError(
             f"the reader {read.kind} reads the installation only, not {read.location!r}",
             where=where,
-            remedy=f"Say {read.kind}: {words[0]}",
+            remedy=f"Say {read.kind}: {next(iter(kind.words))}",
         )
     return "paths"
 
 
+def _check_group(read: ReadLike, scope: str, group: str, where: str | None) -> None:
+    groups = KINDS[read.kind].words.get(scope, KINDS[read.kind].groups)
+    if groups is not None and group not in groups:
+        raise unknown("group", group, groups, where)
+
+
+def _keep(keep: Mapping[str, Any]) -> dict[str, Any]:
+    said: dict[str, Any] = {}
+    for field, values in keep.items():
+        if isinstance(values, Mapping):
+            said[field] = {"least": values.get("least"), "most": values.get("most")}
+        else:
+            said[field] = sorted(map(str, values))
+    return said
+
+
 def _languages(names: Sequence[str], where: str | None) -> list[str]:
     known = {**CODE, **MARKUP}
+    chosen: set[str] = set()
     for name in names:
-        if name not in known:
-            raise _unknown("language", name, tuple(known), where)
-    return sorted(set(names) or set(CODE))
+        if name not in known and name not in LANGUAGE_SETS:
+            raise unknown("language", name, (*LANGUAGE_SETS, *known), where)
+        chosen |= set(LANGUAGE_SETS.get(name, (name,)))
+    return sorted(chosen or set(CODE))
 
 
-def _rule_version(name: str, where: str | None) -> int:
-    if name not in RULES:
-        raise _unknown("rule", name, tuple(RULES), where)
-    return RULES[name].version
+def _is_folder(read: ReadLike) -> bool:
+    return isinstance(read.location, str) and read.location.startswith(("{data}", ".", "/", "~"))
 
 
-def _unknown(what: str, name: str, known: Sequence[str], where: str | None) -> RequestError:
+def _definition(read: ReadLike, where: str | None) -> Any:
+    """The ready definition that a source names; `None` where it names a dataset or folder itself."""
+    if read.kind != "hub" or _is_folder(read):
+        return None
+    from pretrial.corpus.readers import catalogue
+
+    name = str(read.location)
+    base = name.partition("/")[0]
+    ready = {one.partition("/")[0] for one in catalogue.names()}
+    # `org/name` is a dataset's id, unless what stands before the slash is the name of a definition.
+    return catalogue.definition(name, where=where) if base in ready or "/" not in name else None
+
+
+def _hub(read: ReadLike, options: Mapping[str, Any], where: str | None) -> dict[str, Any]:
+    if not isinstance(read.location, str):
+        raise RequestError("hub reads one dataset", where=where, remedy="Make a source of each.")
+    definition = _definition(read, where)
+    if definition is None:
+        return {
+            "dataset": "" if _is_folder(read) else read.location,
+            "text": options["text"] or "text",
+            "id": options["id"],
+        }
+    return {
+        "dataset": definition.hub,
+        "patterns": list(options["patterns"]) or list(definition.patterns),
+        "text": options["text"] or definition.text,
+        "id": options["id"] or definition.id,
+        "fields": {key: [value] if isinstance(value, str) else list(value) for key, value in definition.fields.items()},
+        "constants": dict(definition.constants),
+        "render": definition.render,
+    }
+
+
+def unknown(what: str, name: str, known: Sequence[str], where: str | None) -> RequestError:
+    """The error for a word that is not known, with the nearest that is."""
     near = difflib.get_close_matches(name, known, 1)
     return RequestError(
         f"there is no {what} {name!r} here",

@@ -40,10 +40,18 @@ _FORWARD_SPEEDUP = 2.0
 # Of a source's own files, as they lie on the disk, with two workers.
 _READ_BYTES_PER_SECOND = 4e6
 _SELECT_BYTES_PER_SECOND = 5e7
+# Of text, with two workers (benchmarks/results): signatures, the search among them, benchmark items.
+_TEXT_BYTES_PER_SECOND = {"near-signatures": 2e7, "near-duplicates": 2e8, "contamination": 2e7}
+# What signatures and shingles take, for each byte of text (160 hashes of 4 bytes a document of some KB).
+_SIGNATURE_BYTES = 0.25
 # Without the text of what is installed, of which nothing is known before it was read.
 _FIXED_SECONDS = {
     "snapshot": 8.0,
     "corpus": 2.0,
+    "near-signatures": 1.5,
+    "near-duplicates": 1.5,
+    "contamination-index": 3.0,
+    "contamination": 1.5,
     "select": 1.0,
     "tokenizer": 8.0,
     "tokens": 2.0,
@@ -61,6 +69,9 @@ _PACKED_TEXT = 0.45
 _FIXED_BYTES = {
     "snapshot": 30_000_000,
     "corpus": 20_000_000,
+    "near-signatures": 4_000_000,
+    "near-duplicates": 1_000_000,
+    "contamination-index": 20_000_000,
     "select": 1_000_000,
     "tokenizer": 1_000_000,
     "tokens": 20_000_000,
@@ -261,6 +272,9 @@ def _seconds(
     size = known.get(str(step.about.get("source")))
     if step.kind == "corpus" and size is not None:
         fixed += size.files / _READ_BYTES_PER_SECOND
+    elif step.kind in _TEXT_BYTES_PER_SECOND and (size is not None or step.kind == "near-duplicates"):
+        text = size.text.value if size is not None else sum(one.text.value for one in known.values())
+        fixed += text / _TEXT_BYTES_PER_SECOND[step.kind]
     elif step.kind == "select":
         fixed += sum(size.text.value for size in known.values()) / _SELECT_BYTES_PER_SECOND
     elif step.kind == "tokenizer" and (sample := _sample(graph, known)) is not None:
@@ -277,6 +291,8 @@ def _bytes(step: Step, graph: Graph, known: Mapping[str, Size]) -> int:
     size = known.get(str(step.about.get("source")))
     if step.kind == "corpus" and size is not None:
         return round(size.text.value * _PACKED_TEXT)
+    if step.kind == "near-signatures" and size is not None:
+        return round(size.text.value * _SIGNATURE_BYTES)
     if step.kind == "tokens" and size is not None:
         return tokens.tokens_bytes(_part(step, size), graph.vocabulary)
     return _FIXED_BYTES.get(step.kind, _SMALL_BYTES)

@@ -16,6 +16,8 @@ from typing import Any
 from pretrial.benchmarks.items import TASKS as BENCHMARKS
 from pretrial.benchmarks.items import bench_config, check_bench
 from pretrial.corpus import spec as corpus
+from pretrial.corpus.contamination import spec as contamination
+from pretrial.corpus.near import spec as near
 from pretrial.errors import RequestError
 from pretrial.evaluate import spec as evaluate
 from pretrial.mixture import spec as mixture
@@ -237,12 +239,13 @@ class _Builder:
     def _corpora(self) -> None:
         study, options = self.study, self.options
         folder = Path(study.folder) if study.folder else Path.cwd()
-        for name, source in study.sources.items():
+        for name in _parents_first(study):
+            source = study.sources[name]
             where = study.where(f"sources.{name}.read")
             config = corpus.source_config(source, where=where)
             settings = corpus.source_settings(source, options.data, folder, name=name, where=where)
             snapshot = corpus.snapshot_config(config)
-            inputs = {}
+            inputs = {} if source.parent is None else {"parent": f"corpus {source.parent}"}
             if snapshot is not None:
                 # Sources that read the same of the installation share the step.
                 inputs["snapshot"] = self._add(
@@ -276,11 +279,87 @@ class _Builder:
                 kind="select",
                 version=corpus.SEMANTICS["select"],
                 function="pretrial.corpus.select:select_documents",
-                config=corpus.select_config(list(study.sources), set(study.trained_sources)),
-                inputs={f"corpus:{name}": f"corpus {name}" for name in study.sources},
+                config=corpus.select_config(
+                    list(study.sources),
+                    {*study.trained_sources, *(study.root(name) for name in study.trained_sources)},
+                    study.roots,
+                ),
+                inputs={
+                    **{f"corpus:{name}": f"corpus {name}" for name in study.sources},
+                    **self._near_duplicates(),
+                    **self._contamination(),
+                },
                 group="corpora",
             )
         )
+
+    def _near_duplicates(self) -> dict[str, str]:
+        """The search for near-duplicates over all sources that are read, as an input."""
+        asked = self.study.near_duplicates
+        if asked is None:
+            return {}
+        chosen = near.settings(asked.threshold, asked.words)
+        read = [name for name, source in self.study.sources.items() if source.parent is None]
+        inputs: dict[str, str] = {}
+        for name in read:
+            inputs[f"corpus:{name}"] = f"corpus {name}"
+            inputs[f"signatures:{name}"] = self._add(
+                Step(
+                    name=f"signatures of {name}",
+                    kind="near-signatures",
+                    version=near.SEMANTICS["near-signatures"],
+                    function="pretrial.corpus.near.signatures:sign_corpus",
+                    config=near.signature_config(chosen),
+                    inputs={"corpus": f"corpus {name}"},
+                    group="corpora",
+                    about={"source": name},
+                )
+            )
+        step = Step(
+            name="near-duplicates",
+            kind="near-duplicates",
+            version=near.SEMANTICS["near-duplicates"],
+            function="pretrial.corpus.near.clusters:find_near_duplicates",
+            config=near.near_config(chosen, read),
+            inputs=inputs,
+            group="corpora",
+        )
+        return {"near": self._add(step)}
+
+    def _contamination(self) -> dict[str, str]:
+        """Items of the benchmarks in use, in each source that is trained on, as inputs."""
+        study = self.study
+        bench = [task for task in study.evaluate.tasks if task in BENCHMARKS]
+        if not bench or not study.decontaminate:
+            return {}
+        data = self.options.data
+        assert data is not None  # _check_suites: the benchmarks' files are there.
+        index = self._add(
+            Step(
+                name="benchmark texts",
+                kind="contamination-index",
+                version=contamination.SEMANTICS["contamination-index"],
+                function=contamination.FUNCTIONS["contamination-index"],
+                config=contamination.index_config(bench, data, digest=self.options.hashes.hash),
+                settings=contamination.index_settings(data),
+                group="corpora",
+            )
+        )
+        inputs: dict[str, str] = {}
+        for name in dict.fromkeys(study.root(source) for source in study.trained_sources):
+            inputs[f"contamination:{name}"] = self._add(
+                Step(
+                    name=f"benchmark items in {name}",
+                    kind="contamination",
+                    version=contamination.SEMANTICS["contamination"],
+                    function=contamination.FUNCTIONS["contamination"],
+                    config=contamination.scan_config(),
+                    inputs={"corpus": f"corpus {name}", "index": index},
+                    group="corpora",
+                    about={"source": name},
+                )
+            )
+        return inputs
 
     def _tokens(self) -> None:
         study = self.study
@@ -319,9 +398,8 @@ class _Builder:
                     group="tokens",
                 )
             )
-        trained = set(study.trained_sources)
-        for name in study.sources:
-            for part in ("train", "held-out") if name in trained else ("held-out",):
+        for name in (*study.trained_sources, *study.transfer_sources):
+            for part in ("train", "held-out") if name in study.trained_sources else ("held-out",):
                 self._add(
                     Step(
                         name=f"tokens of {name} ({part})",
@@ -566,7 +644,7 @@ class _Builder:
         return {
             "held-out": study.trained_sources,
             "transfer": study.transfer_sources,
-            "cloze": tuple(study.sources),
+            "cloze": tuple(name for name in study.sources if name in {*study.trained_sources, *study.transfer_sources}),
         }[category]
 
     def _ledger(self, variant: str, seed: int, checkpoints: Mapping[tuple[str, int, int], str]) -> str:
@@ -599,6 +677,18 @@ class _Builder:
                 about={"variant": variant, "seed": seed},
             )
         )
+
+
+def _parents_first(study: Study) -> list[str]:
+    """The sources, each after the one that it is made from; else in the order of the study."""
+    ordered: dict[str, None] = {}
+    for name in study.sources:
+        line, at = [name], study.sources[name].parent
+        while at is not None:
+            line.append(at)
+            at = study.sources[at].parent
+        ordered.update(dict.fromkeys(reversed(line)))
+    return list(ordered)
 
 
 _DATA_FIELDS = ("start", "sources", "shares", "first_draw", "pattern_start")

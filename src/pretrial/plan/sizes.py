@@ -92,9 +92,8 @@ def windows(graph: Graph, look: Look, known: Mapping[str, Size] | None = None) -
 
 def _files(step: Step) -> dict[str, tuple[Path, int]]:
     """Path and size of each file that a source reads, by name."""
-    if step.config["read"]["scope"] != "paths":
-        return {}
-    return {name: (path, path.stat().st_size) for name, path in corpus.resolve(step.config, step.settings)}
+    places = corpus.resolve(step.config, step.settings)
+    return {place.name: (place.path, place.path.stat().st_size) for place in places if place.path.is_file()}
 
 
 def _text(step: Step, files: Mapping[str, tuple[Path, int]]) -> Figure | None:
@@ -104,11 +103,11 @@ def _text(step: Step, files: Mapping[str, tuple[Path, int]]) -> Figure | None:
     groups: dict[str, float] = {}
     for name, (path, size) in files.items():
         text = _unpacked(path, size) * _TEXT[read["kind"]]
-        if read["kind"] not in ("jsonl", "parquet") and read["cap_file"] is not None:
+        if read["kind"] not in ("jsonl", "parquet") and read.get("cap_file") is not None:
             text = min(text, read["cap_file"])
         group = name.partition("/")[0]
         groups[group] = groups.get(group, 0.0) + text
-    cap = read["cap_group"]
+    cap = read.get("cap_group")
     return Figure(sum(size if cap is None else min(size, cap) for size in groups.values()), "estimated")
 
 

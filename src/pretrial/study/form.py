@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Annotated, Any, Literal
 
@@ -25,8 +26,9 @@ from pydantic import (
     model_validator,
 )
 
-from pretrial.study.schema import Carry, Clock, Holds, Margin, Precision, ReadKind
-from pretrial.study.units import parse_bytes, parse_margin, parse_share, parse_tokens
+from pretrial.corpus.kinds import KINDS
+from pretrial.study.schema import Call, Carry, Clock, Holds, Margin, Precision
+from pretrial.study.units import parse_bytes, parse_margin, parse_range, parse_share, parse_tokens
 
 
 class Kind:
@@ -117,6 +119,48 @@ def _margin(value: object) -> Margin:
     return Margin(kind, number)  # type: ignore[arg-type]  # parse_margin returns one of the kinds
 
 
+@dataclass(frozen=True)
+class Parts:
+    """A share that a named mixture of a split source's parts divides, such as the paper's languages."""
+
+    share: Fraction
+    named: str
+
+
+def _mixed(value: object) -> Fraction | Parts:
+    if not isinstance(value, dict):
+        return _above_zero(parse_share(value))
+    if sorted(value) != ["as", "share"] or not isinstance(value["as"], str):
+        raise ValueError("a source of a mixture has a share, or {share: 80%, as: NAME} for the parts of a split one")
+    return Parts(_above_zero(parse_share(value["share"])), value["as"])
+
+
+def _calls(value: object) -> tuple[Call, ...]:
+    if not isinstance(value, list):
+        raise ValueError("must be a list of names")
+    calls: list[Call] = []
+    for item in value:
+        if isinstance(item, str) and item.strip():
+            calls.append(item.strip())
+        elif isinstance(item, dict) and len(item) == 1 and isinstance(next(iter(item.values())), dict | None):
+            name, thresholds = next(iter(item.items()))
+            calls.append((name, dict(thresholds)) if thresholds else name)
+        else:
+            raise ValueError(f"{item!r} is neither a name nor {{NAME: {{THRESHOLD: VALUE}}}}")
+    return tuple(calls)
+
+
+def _kept(value: object) -> tuple[str, ...] | dict[str, float | None]:
+    if isinstance(value, str) and ".." in value and (span := parse_range(value)) is not None:
+        return {"least": span[0], "most": span[1]}
+    values = value if isinstance(value, list) else [value]
+    if not values:
+        raise ValueError("keeps nothing: list the values to keep")
+    if any(isinstance(one, dict | list | float) or one is None for one in values):
+        raise ValueError("must be a list of values, or a range such as 10.., ..80% or 0.1..0.5")
+    return tuple(str(one).lower() if isinstance(one, bool) else str(one) for one in values)
+
+
 def _model(value: object) -> object:
     return {"name": value} if isinstance(value, str) else value
 
@@ -133,6 +177,11 @@ Tokens = Annotated[int, BeforeValidator(parse_tokens), Kind("tokens")]
 SomeTokens = Annotated[int, BeforeValidator(parse_tokens), AfterValidator(_positive), Kind("tokens")]
 Bytes = Annotated[int, BeforeValidator(parse_bytes), AfterValidator(_positive), Kind("bytes")]
 Share = Annotated[Fraction, PlainValidator(parse_share), AfterValidator(_above_zero), Kind("share")]
+Mixed = Annotated[Fraction | Parts, PlainValidator(_mixed), Kind("share")]
+Calls = Annotated[tuple[Call, ...], PlainValidator(_calls), Kind("list of names, each perhaps with thresholds")]
+Kept = Annotated[
+    tuple[str, ...] | dict[str, float | None], PlainValidator(_kept), Kind("list of values, or range of numbers")
+]
 Floor = Annotated[float, PlainValidator(_floor), Kind("share")]
 Seeds = Annotated[tuple[int, ...], PlainValidator(_seeds), Kind("number, or list of numbers")]
 Rate = Annotated[float | Literal["preset"], PlainValidator(_lr), Kind("number above 0, or preset")]
@@ -155,7 +204,7 @@ class Form(BaseModel):
 
     def only(self, *names: str) -> list[str]:
         """Those of the fields that were given (not null), as the file spells them."""
-        return [name.replace("_", "-") for name in names if getattr(self, name) is not None]
+        return [name.strip("_").replace("_", "-") for name in names if getattr(self, name) is not None]
 
 
 def _exactly_one(given: list[str], names: str) -> str:
@@ -220,49 +269,80 @@ class ReadForm(Form):
     A path may be a glob, or a list; `{data}` is `--data`.
     """
 
-    jsonl: Location | None = Field(
-        None,
-        description="JSON lines, plain, .gz or .zst.",
-        examples=["'{data}/text/science.jsonl.zst'"],
+    jsonl: Location | None = Field(None, description=KINDS["jsonl"].what, examples=["'{data}/text/science.jsonl.zst'"])
+    parquet: Location | None = Field(None, description=KINDS["parquet"].what, examples=["'{data}/web/*.parquet'"])
+    files: Location | None = Field(None, description=KINDS["files"].what, examples=["installed"])
+    docstrings: Location | None = Field(None, description=KINDS["docstrings"].what, examples=["installed"])
+    metadata: Location | None = Field(None, description=KINDS["metadata"].what, examples=["installed"])
+    pydoc: Location | None = Field(None, description=KINDS["pydoc"].what, examples=["topics"])
+    archives: Location | None = Field(None, description=KINDS["archives"].what, examples=["'wheels/*.whl'"])
+    git: Location | None = Field(None, description=KINDS["git"].what, examples=["repositories"])
+    commits: Location | None = Field(None, description=KINDS["commits"].what, examples=["repositories"])
+    notebooks: Location | None = Field(None, description=KINDS["notebooks"].what, examples=["notebooks"])
+    stackexchange: Location | None = Field(
+        None, description=KINDS["stackexchange"].what, examples=["cooking.stackexchange.com.7z"]
     )
-    parquet: Location | None = Field(None, description="Parquet files.", examples=["'{data}/web/*.parquet'"])
-    files: Location | None = Field(
-        None,
-        description="A tree of source files: `stdlib`, `installed` (the standard library and Pretrial's core "
-        "dependencies) or a folder.",
-        examples=["installed"],
-    )
-    docstrings: Location | None = Field(
-        None,
-        description="Docstrings and documentation as prose: `stdlib`, `installed` or a folder.",
-        examples=["installed"],
-    )
-    metadata: Location | None = Field(
-        None, description="Descriptions of packages: `installed`.", examples=["installed"]
-    )
-    pydoc: Location | None = Field(None, description="The topics of Python's own help: `topics`.", examples=["topics"])
+    hub: Text | None = Field(None, description=KINDS["hub"].what, examples=["the-stack-dedup/python"])
+    filler: Text | None = Field(None, description=KINDS["filler"].what, examples=["dyck"])
     languages: list[Text] | None = Field(
         None,
-        description="For `files`: only these languages.",
+        description="For `files`, `archives` and `git`: only these languages; `code` are the paper's 25, `markup` its "
+        "10. Default: code.",
         examples=["[python]"],
     )
     drop_docstrings: bool | None = Field(
         None,
-        description="For `files`: take docstrings out of Python files. Default: false.",
+        description="For `files`, `archives` and `git`: take docstrings out of Python files. Default: false.",
         examples=["true"],
     )
     text: Text | None = Field(
         None,
-        description="For `jsonl` and `parquet`: the field of the text. Default: text.",
+        description="For `jsonl`, `parquet` and `hub`: the field of the text. Default: text.",
         examples=["text"],
     )
     id: Text | None = Field(
         None,
-        description="For `jsonl` and `parquet`: the field that names a document. Default: id.",
+        description="For `jsonl`, `parquet` and `hub`: the field that names a document. Default: id; none for `hub`.",
         examples=["id"],
     )
+    revision: Text | None = Field(
+        None,
+        description="For `git` and `commits`: branch, tag or commit; default HEAD. For `hub`: the commit.",
+        examples=["v1.0"],
+    )
+    form: Text | None = Field(
+        None,
+        description="For `commits`: `diff` (default) or `before-after`. For `notebooks`: `script` (default) or "
+        "`structured` (cells with their outputs).",
+        examples=["structured"],
+    )
+    min_answers: Annotated[int | None, Kind("whole number")] = Field(
+        None, ge=0, description="For `stackexchange`: least answers of a question. Default: 1.", examples=[3]
+    )
+    min_score: Annotated[int | None, Kind("whole number")] = Field(
+        None, description="For `stackexchange`: least score of a question.", examples=[1]
+    )
+    min_answer_score: Annotated[int | None, Kind("whole number")] = Field(
+        None, description="For `stackexchange`: answers below this score are left out.", examples=[1]
+    )
+    config: Text | None = Field(None, description="For `hub`: which of the dataset's configs.", examples=["sample"])
+    split: Text | None = Field(None, description="For `hub`: which split. Default: train.", examples=["train"])
+    patterns: list[Text] | None = Field(
+        None,
+        description="For `hub`: the files, as globs, in the place of config and split.",
+        examples=["[data/python/*.parquet]"],
+    )
+    take: Bytes | None = Field(
+        None,
+        description="For `hub`: most bytes of files, as they are stored; files in the order of their names' hash.",
+        examples=["2 GB"],
+    )
+    size: Bytes | None = Field(None, description="For `filler`: bytes to make, to within 1%. Default: 1 MB.", examples=["4 MB"])
+    seed: Count | None = Field(
+        None, description="For `filler`: what its documents follow from. Default: 1.", examples=[1]
+    )
     cap_file: Bytes | None = Field(
-        None, description="Most bytes taken of one file; the rest of it is left out.", examples=["60 KB"]
+        None, description="Most bytes taken of one document; the rest of it is left out.", examples=["60 KB"]
     )
     cap_group: Bytes | None = Field(
         None,
@@ -271,53 +351,81 @@ class ReadForm(Form):
     )
 
     @property
-    def chosen(self) -> tuple[ReadKind, str | tuple[str, ...]]:
+    def chosen(self) -> tuple[str, str | tuple[str, ...]]:
         """The kind of reading and where it reads."""
-        kinds: tuple[ReadKind, ...] = ("jsonl", "parquet", "files", "docstrings", "metadata", "pydoc")
-        return next((kind, getattr(self, kind)) for kind in kinds if getattr(self, kind) is not None)
+        return next((kind, getattr(self, kind)) for kind in KINDS if getattr(self, kind) is not None)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What was said of the kind's options."""
+        said = {name: getattr(self, name) for name in type(self).model_fields if name not in KINDS}
+        return {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in said.items()
+            if value is not None
+        }
 
     @model_validator(mode="after")
-    def _fits(self) -> ReadForm:
-        kinds = ("jsonl", "parquet", "files", "docstrings", "metadata", "pydoc")
-        kind = _exactly_one(self.only(*kinds), "jsonl, parquet, files, docstrings, metadata and pydoc")
-        for option in self.only("languages", "drop_docstrings"):
-            if kind != "files":
-                raise ValueError(f"{option} goes with files, not with {kind}")
-        for option in self.only("text", "id"):
-            if kind not in ("jsonl", "parquet"):
-                raise ValueError(f"{option} goes with jsonl and parquet, not with {kind}")
+    def _one_kind(self) -> ReadForm:
+        _exactly_one(self.only(*KINDS), f"{', '.join(list(KINDS)[:-1])} and {list(KINDS)[-1]}")
         return self
 
 
 class SourceForm(Form):
-    """A corpus."""
+    """A corpus: exactly one of `read` and `from`."""
 
-    read: ReadForm = Field(description="Where the documents come from.")
-    filter: list[Text] = Field(
-        [],
-        description="Rules applied to each document, in order. There is one: `no-code`.",
-        examples=["[no-code]"],
+    read: ReadForm | None = Field(None, description="Where the documents come from.")
+    from_: Name | None = Field(
+        None,
+        description="Another source, whose documents these are: what is held out of it is held out here.",
+        examples=["web-code"],
+    )
+    filter: Calls = Field(
+        (),
+        description="Rules applied to each document, in order; a family stands for its rules. Thresholds that are not "
+        "said are the published ones. The rules are below.",
+        examples=["[no-code, {gopher: {min-words: 20}}]"],
+    )
+    transform: Calls = Field(
+        (),
+        description="Changes made to each document after the rules, in order. They are below.",
+        examples=["[strip-comments]"],
     )
     group: Text = Field(
         "document",
         description="What keeps documents together when some are held out: `document` (each by itself), "
-        "`package` "
-        "(for what is read from Python packages), or a field of the records, such as `book`.",
+        "`package` (for what is read from Python packages and archives), `repository`, or a field of the records, "
+        "such as `book`. A source made `from` another has its groups.",
         examples=["package"],
     )
     license: Text | None = Field(
         None, description="Licence of the whole source, where its records do not say.", examples=["CC-BY-4.0"]
     )
-    keep: dict[Text, list[Text]] | None = Field(
+    keep: dict[Text, Kept] | None = Field(
         None,
-        description="For `jsonl` and `parquet`: only records whose field has one of these values.",
-        examples=["{language: [Python, Go]}"],
+        description="Only documents whose field has one of these values, or lies in this range; for a field of the "
+        "records, or a measure of the text (below).",
+        examples=["{language: [python, go], comment-share: 10%..80%}"],
+    )
+    split: Text | None = Field(
+        None,
+        description="A field by whose values the source has parts, that mixtures name as SOURCE/VALUE.",
+        examples=["language"],
     )
     max_epochs: Number | None = Field(
         None,
         description="Most passes any variant may make over the source; more is an error in the plan.",
         examples=[4],
     )
+
+    @model_validator(mode="after")
+    def _one(self) -> SourceForm:
+        _exactly_one(self.only("read", "from_"), "read and from")
+        if self.from_ is not None:
+            for key in ("group", "license"):
+                if key in self.model_fields_set:
+                    raise ValueError(f"{key} is that of the source it is made from")
+        return self
 
 
 class AdamWForm(Form):
@@ -508,6 +616,21 @@ class EvaluateForm(Form):
     )
 
 
+class NearForm(Form):
+    """What counts as a near-duplicate, or `none` to look for none."""
+
+    threshold: Share = Field(
+        Fraction(4, 5),
+        description="Least Jaccard similarity of two documents' sets of runs of words.",
+        examples=["80%"],
+    )
+    words: Count = Field(5, description="Words of a run.", examples=[5])
+
+
+def _near(value: object) -> object:
+    return None if value is False or (isinstance(value, str) and value.lower() == "none") else value
+
+
 class StudyForm(Form):
     """The whole file."""
 
@@ -541,10 +664,22 @@ class StudyForm(Form):
     sources: dict[Name, SourceForm] = Field(
         min_length=1, description="Corpora by name. One that is in no mixture is a transfer domain."
     )
-    mixtures: dict[Name, Annotated[dict[Name, Share], Field(min_length=1)]] = Field(
+    near_duplicates: Annotated[NearForm | None, BeforeValidator(_near), Kind("mapping, or none")] = Field(
+        NearForm(threshold=Fraction(4, 5), words=5),
+        description="Near-duplicates leave training: of a held-out document always, of each other all but the first.",
+        examples=["{threshold: 80%, words: 5}", "none"],
+    )
+    decontaminate: bool = Field(
+        True,
+        description="Documents that hold items of the benchmarks that are evaluated leave training.",
+        examples=["true"],
+    )
+    mixtures: dict[Name, Annotated[dict[Name, Mixed], Field(min_length=1)]] = Field(
         min_length=1,
-        description="Share of each source in tokens, by name of the mixture; the shares sum to 100%.",
-        examples=["{text: {prose: 100%}}"],
+        description="Share of each source in tokens, by name of the mixture; the shares sum to 100%. A part of a split "
+        "source is SOURCE/VALUE; `{share: 80%, as: paper-languages}` divides a share over the languages of a split "
+        "source as the paper had them (`paper-languages`, `paper-markup`).",
+        examples=["{text: {prose: 100%}}", "{code: {web-code: {share: 100%, as: paper-languages}}}"],
     )
     training: TrainingForm = Field(description="How every variant is trained.")
     variants: dict[Name, Annotated[list[StageForm], Field(min_length=1)]] = Field(

@@ -6,6 +6,7 @@ is written by hand twice. A test holds `docs/study-file.md` to it.
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from fractions import Fraction
 from pathlib import Path
@@ -13,12 +14,15 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
+from pretrial.corpus.attributes import ATTRIBUTES
+from pretrial.corpus.readers.catalogue import DEFINITIONS, Definition
+from pretrial.corpus.registry import FAMILIES, RULES, TRANSFORMS, Call, Rule
 from pretrial.evaluate import spec as evaluate
 from pretrial.model.spec import PRESETS
 from pretrial.study import form as forms
 from pretrial.study.form import Form, Kind, StudyForm, strip
 from pretrial.study.resolve import LEAST_STAGE_STEPS, LEAST_WARMUP_STEPS, LONGEST_PERIOD
-from pretrial.study.tasks import METRICS, RULES, TASKS, unit
+from pretrial.study.tasks import METRICS, TASKS, unit
 from pretrial.study.units import format_share
 
 _TITLES: dict[type[Form], str] = {
@@ -26,6 +30,7 @@ _TITLES: dict[type[Form], str] = {
     forms.ModelForm: "model",
     forms.TokenizerForm: "tokenizer",
     forms.TrainTokenizerForm: "tokenizer.train",
+    forms.NearForm: "near-duplicates",
     forms.SourceForm: "sources.NAME",
     forms.ReadForm: "sources.NAME.read",
     forms.TrainingForm: "training",
@@ -144,8 +149,8 @@ def _default(field: FieldInfo) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if any(isinstance(extra, Kind) and extra.name == "share" for extra in field.metadata):
-        return format_share(Fraction(repr(value)))
-    if isinstance(value, list | dict):
+        return format_share(value if isinstance(value, Fraction) else Fraction(repr(value)))
+    if isinstance(value, list | dict | tuple):
         return str(value) if value else "none"
     return str(value)
 
@@ -181,8 +186,76 @@ def _tasks() -> str:
 
 
 def _rules() -> str:
-    rows = ["## Rules", "", "| rule | what it does |", "|---|---|"]
-    return "\n".join([*rows, *(f"| `{name}` | {meaning} |" for name, meaning in RULES.items()), ""])
+    """Rules, families, transforms, measures, and the datasets that have names: all read off the code."""
+    rows = [
+        "## Rules",
+        "",
+        "Under `filter`: a rule's name, or `{NAME: {THRESHOLD: VALUE}}`. Every document that a rule drops is listed with "
+        "the rule, its reason (the threshold) and the value it measured.",
+        "",
+        "| rule | what it does | thresholds |",
+        "|---|---|---|",
+        *(_rule_row(name, rule) for name, rule in sorted(RULES.items())),
+        "",
+        "| family | its rules |",
+        "|---|---|",
+        *(f"| `{name}` | {', '.join(map(_member, members))} |" for name, members in sorted(FAMILIES.items())),
+        "",
+        "## Transforms",
+        "",
+        "Under `transform`; what cannot be transformed is dropped, so that no arm mixes changed and unchanged documents.",
+        "",
+        "| transform | what it does | settings |",
+        "|---|---|---|",
+        *(_rule_row(name, transform) for name, transform in sorted(TRANSFORMS.items())),
+        "",
+        "## Measures",
+        "",
+        "Under `keep`, beside the fields of the records: measures of a document's text after the rules.",
+        "",
+        "| measure | what it is |",
+        "|---|---|",
+        *(f"| `{name}` | {measure.what} |" for name, measure in sorted(ATTRIBUTES.items())),
+        "",
+        "## Datasets with a name",
+        "",
+        "Under `read: {hub: NAME, revision: COMMIT}`. Hub id, files, columns and labels to leave out are known.",
+        "",
+        "| name | dataset | licence | to know |",
+        "|---|---|---|---|",
+        *map(_dataset_row, DEFINITIONS),
+        "",
+    ]
+    return "\n".join(rows)
+
+
+def _rule_row(name: str, rule: type[Rule]) -> str:
+    made: Any = rule
+    paragraph = " ".join((rule.__doc__ or "").split("\n\n")[0].split())
+    thresholds = ", ".join(f"`{f.name.replace('_', '-')}` {_threshold(f.default)}" for f in dataclasses.fields(made))
+    return f"| `{name}` | {paragraph} | {thresholds or 'none'} |".replace("\n", " ")
+
+
+def _threshold(value: Any) -> str:
+    if isinstance(value, tuple):
+        return f"{len(value)} texts" if len(value) > 3 else ", ".join(map(str, value)) or "none"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value).replace("|", "\\|")
+
+
+def _member(call: Call) -> str:
+    if isinstance(call, str):
+        return f"`{call}`"
+    said = ", ".join(f"{name.replace('_', '-')}: {_threshold(value)}" for name, value in call[1].items())
+    return f"`{call[0]}` ({said})"
+
+
+def _dataset_row(one: Definition) -> str:
+    name = f"{one.name.rstrip('/')}/{one.parts.upper().replace(' ', '-')}" if one.parts else one.name
+    what = one.unusable or one.notes
+    gated = "Terms to accept on the hub first. " if one.gated else ""
+    return f"| `{name}` | {one.hub} | {one.license} | {gated}{' '.join(what.split())} |"
 
 
 def _presets() -> str:

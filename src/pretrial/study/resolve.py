@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from pretrial.errors import RequestError
 from pretrial.study.claims import Vocabulary, parse_claim, wrong_margin
-from pretrial.study.form import ModelForm, ReadForm, ScheduleForm, SourceForm, StageForm, StudyForm
+from pretrial.study.form import ModelForm, Parts, ScheduleForm, SourceForm, StageForm, StudyForm
 from pretrial.study.problems import Problems, did_you_mean
 from pretrial.study.schema import (
     AdamW,
@@ -26,6 +26,7 @@ from pretrial.study.schema import (
     Clock,
     Evaluation,
     Margin,
+    NearDuplicates,
     Read,
     Schedule,
     Source,
@@ -51,11 +52,15 @@ _ALL_CARRY: frozenset[Carry] = frozenset({"weights", "optimizer", "data"})
 def resolve(form: StudyForm, problems: Problems, folder: str | None) -> Study:
     """The study of a form. Raises `RequestError` with the first few problems."""
     model, model_name = _model(form.model, problems)
-    trained = _mixtures(form, problems)
-    unseen = tuple(name for name in form.sources if name not in trained)
     _check_names(form, problems)
     sources = {name: _source(source, f"sources.{name}", problems) for name, source in form.sources.items()}
-    tokenizer = _tokenizer(form, trained, problems)
+    _check_parents(form, problems)
+    mixtures = _mixtures(form, sources, problems)
+    problems.check()  # What follows goes from sources to what they are made from.
+    used = {source for shares in mixtures.values() for source in shares}
+    trained = tuple(name for name in sources if name in used)
+    unseen = _unseen(sources, trained)
+    tokenizer = _tokenizer(form, sources, unseen, problems)
     schedule = _schedule(form.training.schedule, "variant")
     batch = form.training.batch
     if batch % form.context:
@@ -71,7 +76,7 @@ def resolve(form: StudyForm, problems: Problems, folder: str | None) -> Study:
     problems.check()  # What follows needs every variant's line of stages.
 
     lines = {name: _line(name, variants, batch) for name in variants}
-    _check_stages(form, variants, schedule, problems)
+    _check_stages(form, mixtures, variants, schedule, problems)
     _check_lines(form, lines, schedule, problems)
     carry = _carry(form, variants, problems)
     if form.baseline not in variants:
@@ -94,7 +99,7 @@ def resolve(form: StudyForm, problems: Problems, folder: str | None) -> Study:
         seeds=form.seeds,
         smoke=form.smoke,
         sources=sources,
-        mixtures={name: dict(shares) for name, shares in form.mixtures.items()},
+        mixtures=mixtures,
         training=Training(
             batch_tokens=batch,
             optimizer=AdamW(adamw.lr, (adamw.betas[0], adamw.betas[1]), adamw.eps, adamw.weight_decay, adamw.clip),
@@ -108,7 +113,11 @@ def resolve(form: StudyForm, problems: Problems, folder: str | None) -> Study:
         margins=margins,
         claims=claims,
         compare=form.compare,
-        warnings=tuple(_warnings(form, variants, unseen)),
+        near_duplicates=None
+        if form.near_duplicates is None
+        else NearDuplicates(float(form.near_duplicates.threshold), form.near_duplicates.words),
+        decontaminate=form.decontaminate,
+        warnings=tuple(_warnings(form, sources, trained, variants, unseen)),
         origin=problems.origin,
         folder=folder,
         marks=problems.marks,
@@ -143,13 +152,21 @@ def _sums_to_one(shares: Mapping[str, Fraction], path: str, problems: Problems) 
         problems.add(path, f"the shares sum to {format_share(total)}, not 100%", remedy)
 
 
-def _mixtures(form: StudyForm, problems: Problems) -> tuple[str, ...]:
-    """Check the mixtures; the sources in some mixture, in the order of the study."""
-    for name, shares in form.mixtures.items():
+def _mixtures(form: StudyForm, sources: dict[str, Source], problems: Problems) -> dict[str, dict[str, Fraction]]:
+    """The mixtures with every part spelled out; parts of split sources that they name are added to `sources`."""
+    mixtures: dict[str, dict[str, Fraction]] = {}
+    for name, said in form.mixtures.items():
         path = f"mixtures.{name}"
-        for source in shares:
-            if source not in form.sources:
-                problems.add(f"{path}.{source}", f"no source is called {source!r}", did_you_mean(source, form.sources))
+        shares: dict[str, Fraction] = {}
+        for source, mixed in said.items():
+            parts = {source: mixed} if isinstance(mixed, Fraction) else _divided(source, mixed, form, path, problems)
+            for part, share in parts.items():
+                if part not in sources and not _split_off(part, form, sources):
+                    remedy = did_you_mean(part, sources)
+                    problems.add(f"{path}.{source}", f"no source is called {part!r}", remedy)
+                if part in shares:
+                    problems.add(f"{path}.{source}", f"{part!r} is in the mixture twice")
+                shares[part] = share
         _sums_to_one(shares, path, problems)
         period = math.lcm(*(share.denominator for share in shares.values()))
         if period > LONGEST_PERIOD:
@@ -158,8 +175,70 @@ def _mixtures(form: StudyForm, problems: Problems) -> tuple[str, ...]:
                 f"the shares repeat after {period:,} sequences only; at most {LONGEST_PERIOD:,} are supported",
                 "round the shares",
             )
-    used = {source for shares in form.mixtures.values() for source in shares}
-    return tuple(name for name in form.sources if name in used)
+        mixtures[name] = shares
+    return mixtures
+
+
+def _divided(source: str, mixed: Parts, form: StudyForm, path: str, problems: Problems) -> dict[str, Fraction]:
+    """A share divided over the languages of a split source as a published mixture has them."""
+    from pretrial.corpus.paper import SHARES, shares
+    from pretrial.corpus.spec import LANGUAGE_SETS
+
+    at = f"{path}.{source}"
+    found = form.sources.get(source)
+    if mixed.named not in SHARES:
+        problems.add(at, f"there is no mixture of languages {mixed.named!r}", did_you_mean(mixed.named, SHARES))
+    elif found is None:
+        problems.add(at, f"no source is called {source!r}", did_you_mean(source, form.sources))
+    elif found.split != "language":
+        problems.add(at, f"{source!r} has no languages to divide a share over", "give the source `split: language`")
+    else:
+        said = (found.read.languages if found.read is not None else None) or []
+        among = {language for one in said for language in LANGUAGE_SETS.get(one, (one,))}
+        try:
+            table = shares(mixed.named, among)
+        except ValueError as error:
+            problems.add(at, str(error))
+        else:
+            return {f"{source}/{language}": mixed.share * share for language, share in table.items()}
+    return {}
+
+
+def _split_off(part: str, form: StudyForm, sources: dict[str, Source]) -> bool:
+    """Add the part SOURCE/VALUE of a source that is split by a field; whether there is such a source."""
+    for source, said in form.sources.items():
+        value = part.removeprefix(f"{source}/")
+        if said.split is not None and value != part and value:
+            sources[part] = Source(None, parent=source, keep={said.split: (value,)}, max_epochs=said.max_epochs)
+            return True
+    return False
+
+
+def _check_parents(form: StudyForm, problems: Problems) -> None:
+    """Derived sources: the parent exists, and no source is made from itself."""
+    for name, source in form.sources.items():
+        seen, at = [name], source.from_
+        while at is not None and at in form.sources and at not in seen:
+            seen.append(at)
+            at = form.sources[at].from_
+        if at is not None and at not in form.sources and len(seen) == 1:
+            problems.add(f"sources.{name}.from", f"no source is called {at!r}", did_you_mean(at, form.sources))
+        elif at == name:
+            problems.add(
+                f"sources.{name}.from", "sources are made from each other in a circle: " + " from ".join([*seen, name])
+            )
+
+
+def _unseen(sources: Mapping[str, Source], trained: Iterable[str]) -> tuple[str, ...]:
+    """Sources of whose documents no mixture has any."""
+
+    def root(name: str) -> str:
+        while (parent := sources[name].parent) is not None:
+            name = parent
+        return name
+
+    seen = {root(name) for name in trained}
+    return tuple(name for name in sources if root(name) not in seen)
 
 
 def _check_names(form: StudyForm, problems: Problems) -> None:
@@ -174,61 +253,61 @@ def _check_names(form: StudyForm, problems: Problems) -> None:
 
 
 def _source(form: SourceForm, path: str, problems: Problems) -> Source:
-    keep = None if form.keep is None else {field: tuple(values) for field, values in form.keep.items()}
-    source = Source(_read(form.read), tuple(form.filter), form.group, form.license, keep, form.max_epochs)
-    for field, values in (keep or {}).items():
-        if not values:
-            problems.add(f"{path}.keep.{field}", "keeps nothing: list the values to keep")
-    if len(set(form.filter)) < len(form.filter):
-        problems.add(f"{path}.filter", "a rule is listed twice")
+    read = None if form.read is None else Read(*form.read.chosen, form.read.options)
+    source = Source(read, form.filter, form.group, form.license, form.keep, form.max_epochs, form.from_, form.transform)
+    for what, calls in (("rule", form.filter), ("transform", form.transform)):
+        names = [call if isinstance(call, str) else call[0] for call in calls]
+        if len(set(names)) < len(names):
+            problems.add(f"{path}.{'filter' if what == 'rule' else what}", f"a {what} is listed twice")
     _check_corpus(source, path, problems)
     return source
 
 
 def _check_corpus(source: Source, path: str, problems: Problems) -> None:
     """What only the corpus room knows: readers, languages, groups, rules. Key by key, for the lines."""
+    from pretrial.corpus.kinds import KINDS
     from pretrial.corpus.spec import source_config
 
-    bare = replace(source, read=replace(source.read, languages=()), filter=(), group="document", keep=None)
-    probes: list[tuple[str, Source]] = [
-        (f"{path}.read", bare),
-        (f"{path}.read.languages", replace(bare, read=source.read)),
-        (f"{path}.group", replace(bare, group=source.group)),
-        (f"{path}.keep", replace(bare, keep=source.keep)),
-        *((f"{path}.filter.{i}", replace(bare, filter=(rule,))) for i, rule in enumerate(source.filter)),
-    ]
+    bare = replace(source, filter=(), transform=(), group="document", keep=None)
+    probes: list[tuple[str, Source]] = []
+    if source.read is not None:
+        options = dict(source.read.options)
+        bare = replace(bare, read=replace(source.read, options={}))
+        probes += [(f"{path}.read.{source.read.kind}", bare)]
+        if "languages" in options and "languages" in KINDS[source.read.kind].options:
+            only = replace(source.read, options={"languages": options["languages"]})
+            probes.append((f"{path}.read.languages", replace(bare, read=only)))
+        for name, value in options.items():
+            if name != "languages" or name not in KINDS[source.read.kind].options:
+                one = replace(bare, read=replace(source.read, options={name: value}))
+                probes.append((f"{path}.read.{name.replace('_', '-')}", one))
+    probes += [(f"{path}.group", replace(bare, group=source.group)), (f"{path}.keep", replace(bare, keep=source.keep))]
+    probes += [(f"{path}.filter.{i}", replace(bare, filter=(rule,))) for i, rule in enumerate(source.filter)]
+    probes += [(f"{path}.filter", replace(bare, filter=source.filter))]
+    probes += [(f"{path}.transform.{i}", replace(bare, transform=(one,))) for i, one in enumerate(source.transform)]
+    said: set[str] = set()
     for key, probe in probes:
         try:
             source_config(probe)
         except RequestError as error:
-            problems.add(key, error.what, error.remedy)
+            if error.what not in said:
+                problems.add(key, error.what, error.remedy)
+            said.add(error.what)
             if probe is bare:
                 return
 
 
-def _read(form: ReadForm) -> Read:
-    kind, location = form.chosen
-    return Read(
-        kind=kind,
-        location=location,
-        languages=tuple(form.languages or ()),
-        text=form.text or "text",
-        id=form.id or "id",
-        drop_docstrings=bool(form.drop_docstrings),
-        cap_file=form.cap_file,
-        cap_group=form.cap_group,
-    )
-
-
-def _tokenizer(form: StudyForm, trained: Iterable[str], problems: Problems) -> TokenizerRequest:
+def _tokenizer(
+    form: StudyForm, sources: Mapping[str, Source], unseen: Iterable[str], problems: Problems
+) -> TokenizerRequest:
     train = form.tokenizer.train
     if train is None:
         return TokenizerRequest(None, form.tokenizer.file)
     path = "tokenizer.train.from"
     for source in train.from_:
-        if source not in form.sources:
-            problems.add(f"{path}.{source}", f"no source is called {source!r}", did_you_mean(source, form.sources))
-        elif source not in trained:
+        if source not in sources:
+            problems.add(f"{path}.{source}", f"no source is called {source!r}", did_you_mean(source, sources))
+        elif source in unseen:
             problems.add(
                 f"{path}.{source}",
                 f"the tokenizer must not see {source!r}: it is in no mixture, so transfer is read on it",
@@ -410,7 +489,13 @@ def _item(form: StudyForm, variant: str, index: int) -> str:
     return f"variants.{variant}.{index + offset}"
 
 
-def _check_stages(form: StudyForm, variants: Mapping[str, Variant], schedule: Schedule, problems: Problems) -> None:
+def _check_stages(
+    form: StudyForm,
+    mixtures: Mapping[str, Mapping[str, Fraction]],
+    variants: Mapping[str, Variant],
+    schedule: Schedule,
+    problems: Problems,
+) -> None:
     batch, context = form.training.batch, form.context
     for name, variant in variants.items():
         for i, stage in enumerate(variant.stages):
@@ -426,7 +511,7 @@ def _check_stages(form: StudyForm, variants: Mapping[str, Variant], schedule: Sc
                     f"give it {LEAST_STAGE_STEPS * batch:,} tokens, take a smaller batch, or say `smoke: true`",
                 )
             sequences = steps * batch // context
-            for source, share in form.mixtures[stage.mixture].items():
+            for source, share in mixtures[stage.mixture].items():
                 if share * sequences < 1:
                     problems.add(
                         path,
@@ -594,10 +679,20 @@ def _claims(form: StudyForm, words: Vocabulary, problems: Problems) -> tuple[Cla
     return tuple(claims)
 
 
-def _warnings(form: StudyForm, variants: Mapping[str, Variant], unseen: Iterable[str]) -> list[str]:
+def _warnings(
+    form: StudyForm,
+    sources: Mapping[str, Source],
+    trained: Iterable[str],
+    variants: Mapping[str, Variant],
+    unseen: Iterable[str],
+) -> list[str]:
     used = {stage.mixture for variant in variants.values() for stage in variant.stages}
     said = [f"the mixture {name!r} is used by no variant" for name in form.mixtures if name not in used]
     unseen = tuple(unseen)
+    parents = {source.parent for source in sources.values()}
+    for name in sources:
+        if name not in (*trained, *unseen) and name not in parents:
+            said.append(f"the source {name!r} is in no mixture, and not unseen: it is made and used for nothing")
     if unseen and not {"transfer", "cloze"} & set(form.evaluate.tasks):
         said.append(f"the source {unseen[0]!r} is in no mixture, and transfer is not evaluated")
     if len(variants) == 1:

@@ -15,12 +15,14 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal
 
+from pretrial.corpus.kinds import KINDS
 from pretrial.study.units import format_margin, format_share
 
 if TYPE_CHECKING:
     from pretrial.model.spec import ModelSpec
 
-ReadKind = Literal["jsonl", "parquet", "files", "docstrings", "metadata", "pydoc"]
+Call = str | tuple[str, Mapping[str, Any]]
+"""A rule or transform: its name, or its name and thresholds."""
 ScheduleKind = Literal["linear", "cosine", "constant", "warmup-stable-decay"]
 Clock = Literal["variant", "stage"]
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -32,21 +34,20 @@ ClaimKind = Literal["beats", "equals", "not-worse"]
 
 @dataclass(frozen=True)
 class Read:
-    """Where a source's documents come from and how they are cut.
+    """Where a source's documents come from, and how they are read.
 
-    `location` is a path or glob (`{data}/…` is relative to `--data`, any other relative path to the study
-    file's folder), a tuple of them, or one of the words "installed", "stdlib" and "topics". Caps are bytes:
-    `cap_file` of one file's text, `cap_group` of what one group may contribute.
+    `kind` is one of `pretrial.corpus.kinds.KINDS`. `location` is a path or glob (`{data}/…` is relative to `--data`,
+    any other relative path to the study file's folder), a tuple of them, one of the words "installed", "stdlib" and
+    "topics", a dataset, or a kind of filler. `options` are those of the kind in snake case, defaults filled in.
     """
 
-    kind: ReadKind
+    kind: str
     location: str | tuple[str, ...]
-    languages: tuple[str, ...] = ()
-    text: str = "text"
-    id: str | None = "id"
-    drop_docstrings: bool = False
-    cap_file: int | None = None
-    cap_group: int | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.kind in KINDS:
+            object.__setattr__(self, "options", {**KINDS[self.kind].options, **self.options})
 
     @property
     def locations(self) -> tuple[str, ...]:
@@ -56,17 +57,29 @@ class Read:
 
 @dataclass(frozen=True)
 class Source:
-    """A corpus:
+    """A corpus: reading, rules, transforms, and the field that keeps related documents together when some are held out.
 
-    reading, rules, and the field that keeps related documents together when some are held out.
+    Exactly one of `read` and `parent` is set: a derived source has its parent's documents, in their groups, and those
+    that are held out of the parent are held out of it. Rules and transforms are names, or (name, thresholds). `keep`
+    gives the values of a field, or the range (least, most) of a number.
     """
 
-    read: Read
-    filter: tuple[str, ...] = ()
+    read: Read | None
+    filter: tuple[Call, ...] = ()
     group: str = "document"
     license: str | None = None
-    keep: dict[str, tuple[str, ...]] | None = None
+    keep: Mapping[str, tuple[str, ...] | Mapping[str, float | None]] | None = None
     max_epochs: float | None = None
+    parent: str | None = None
+    transform: tuple[Call, ...] = ()
+
+
+@dataclass(frozen=True)
+class NearDuplicates:
+    """What counts as a near-duplicate: least Jaccard similarity of the sets of runs of so many words."""
+
+    threshold: float = 0.8
+    words: int = 5
 
 
 @dataclass(frozen=True)
@@ -236,6 +249,8 @@ class Study:
     margins: dict[str, Margin]
     claims: tuple[Claim, ...]
     compare: Holds
+    near_duplicates: NearDuplicates | None = NearDuplicates()
+    decontaminate: bool = True
     warnings: tuple[str, ...] = field(default=(), compare=False)
     origin: str = field(default="<python>", compare=False)
     folder: str | None = field(default=None, compare=False)
@@ -291,10 +306,21 @@ class Study:
         return tuple(name for name in self.sources if name in used)
 
     @property
+    def roots(self) -> dict[str, str]:
+        """The source that was read, by each derived source that goes back to it."""
+        return {name: self.root(name) for name, source in self.sources.items() if source.parent is not None}
+
+    def root(self, name: str) -> str:
+        """The source whose documents a source has: itself, unless it is derived."""
+        while (parent := self.sources[name].parent) is not None:
+            name = parent
+        return name
+
+    @property
     def transfer_sources(self) -> tuple[str, ...]:
-        """Sources in no mixture: the domains on which transfer is read."""
-        trained = set(self.trained_sources)
-        return tuple(name for name in self.sources if name not in trained)
+        """Sources of whose documents no mixture has any: the domains on which transfer is read."""
+        seen = {self.root(name) for name in self.trained_sources}
+        return tuple(name for name in self.sources if self.root(name) not in seen)
 
     @property
     def epochs_cap(self) -> dict[str, float]:
@@ -326,6 +352,13 @@ class Study:
             "seeds": list(self.seeds),
             "smoke": self.smoke,
             "sources": {name: _resolved_source(source) for name, source in self.sources.items()},
+            "near-duplicates": "none"
+            if self.near_duplicates is None
+            else {
+                "threshold": format_share(Fraction(repr(self.near_duplicates.threshold))),
+                "words": self.near_duplicates.words,
+            },
+            "decontaminate": self.decontaminate,
             "mixtures": {
                 name: {source: format_share(share) for source, share in shares.items()}
                 for name, shares in self.mixtures.items()
@@ -361,23 +394,42 @@ class Study:
 
 
 def _resolved_source(source: Source) -> dict[str, Any]:
-    read = source.read
-    location = read.location if isinstance(read.location, str) else list(read.location)
-    said: dict[str, Any] = {read.kind: location}
-    if read.kind == "files":
-        said |= {"languages": list(read.languages), "drop-docstrings": read.drop_docstrings}
-    if read.kind in ("jsonl", "parquet"):
-        said |= {"text": read.text, "id": read.id}
-    said |= {"cap-file": read.cap_file, "cap-group": read.cap_group}
-    keep = None if source.keep is None else {name: list(values) for name, values in source.keep.items()}
-    return {
-        "read": said,
-        "filter": list(source.filter),
-        "group": source.group,
-        "license": source.license,
-        "keep": keep,
-        "max-epochs": source.max_epochs,
-    }
+    said: dict[str, Any] = {}
+    if source.read is not None:
+        read = source.read
+        said["read"] = {
+            read.kind: read.location if isinstance(read.location, str) else list(read.location),
+            **{
+                name.replace("_", "-"): list(value) if isinstance(value, tuple) else value
+                for name, value in read.options.items()
+            },
+        }
+    else:
+        said["from"] = source.parent
+    keep = None
+    if source.keep is not None:
+        keep = {
+            name: _resolved_range(values) if isinstance(values, Mapping) else list(values)
+            for name, values in source.keep.items()
+        }
+    said |= {"filter": _resolved_calls(source.filter), "transform": _resolved_calls(source.transform)}
+    if source.read is not None:
+        said |= {"group": source.group, "license": source.license}
+    return said | {"keep": keep, "max-epochs": source.max_epochs}
+
+
+def _resolved_calls(calls: tuple[Call, ...]) -> list[Any]:
+    return [
+        call
+        if isinstance(call, str)
+        else {call[0]: {name: list(v) if isinstance(v, tuple) else v for name, v in call[1].items()}}
+        for call in calls
+    ]
+
+
+def _resolved_range(values: Mapping[str, float | None]) -> str:
+    least, most = values["least"], values["most"]
+    return f"{'' if least is None else repr(least)}..{'' if most is None else repr(most)}"
 
 
 def _resolved_schedule(schedule: Schedule) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Words a study may use: evaluation tasks, their categories and metrics, and the corpus rules that exist.
+"""Words a study may use: evaluation tasks, their categories and metrics.
 
 Guarantees: one list for the study's checks, the claim grammar and the reference; metrics and categories are
 those of `pretrial.evaluate.spec`. Does not: evaluate anything.
@@ -36,8 +36,6 @@ TASKS: dict[str, TaskKind] = {
 }
 
 METRICS: tuple[str, ...] = tuple(dict.fromkeys(metric for kind in TASKS.values() for metric in kind.metrics))
-
-RULES: dict[str, str] = {"no-code": "takes doctests, fenced code and literal blocks out of prose"}
 
 
 def metric_name(text: str) -> str:

@@ -18,6 +18,7 @@ _BYTES = re.compile(rf"({_NUMBER})\s*([KMG]i?)?(?:B|\s*bytes?)", re.IGNORECASE)
 _PERCENT = re.compile(rf"({_NUMBER})\s*%")
 _RATIO = re.compile(r"([0-9]+)\s*/\s*([0-9]+)")
 _MARGIN = re.compile(rf"({_NUMBER})\s*(%|points?|bits?)")
+_RANGE = re.compile(r"(-?[0-9]+(?:\.[0-9]+)?\s*%?)?\s*\.\.\s*(-?[0-9]+(?:\.[0-9]+)?\s*%?)?")
 _THOUSANDS = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12, "G": 10**9}
 _BINARY = {"KI": 2**10, "MI": 2**20, "GI": 2**30}
 
@@ -74,6 +75,24 @@ def parse_share(value: object) -> Fraction:
     if not 0 <= share <= 1:
         raise ValueError(f"{_shown(value)} is not between 0% and 100%")
     return share
+
+
+def parse_range(text: str) -> tuple[float | None, float | None] | None:
+    """(least, most) of "10..", "..80%" or "0.1..0.5", both included; `None` for what is no range.
+
+    A percentage is a hundredth.
+    """
+    match = _RANGE.fullmatch(text.strip())
+    if match is None or not (match[1] or match[2]):
+        return None
+    least, most = (None if end is None else _end(end) for end in (match[1], match[2]))
+    if least is not None and most is not None and least > most:
+        raise ValueError(f"{text!r} keeps nothing: its least is above its most")
+    return least, most
+
+
+def _end(text: str) -> float:
+    return float(Fraction(text.rstrip("% "))) / (100 if text.endswith("%") else 1)
 
 
 def format_share(share: Fraction) -> str:

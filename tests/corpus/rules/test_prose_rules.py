@@ -15,7 +15,8 @@ from pretrial.corpus.rules.gopher import GopherQuality, GopherRepetition
 from pretrial.corpus.rules.natural_language import NaturalLanguage
 from pretrial.corpus.rules.redact import Redact, entropy
 from pretrial.corpus.rules.result import Rule
-from pretrial.corpus.rules.words import Runs, repeated_lines
+from pretrial.corpus.rules.runs import Runs
+from pretrial.corpus.rules.words import repeated_lines
 
 
 def prose(count: int, word: str = "word") -> str:

@@ -26,12 +26,12 @@ _LINE = 12
 
 
 def parts_of(size: int) -> int:
-    """Shards that hold at least `size` bytes."""
+    """Shards that hold about `size` bytes."""
     return -(-documents_of(size) // PART_DOCUMENTS)
 
 
 def documents_of(size: int) -> int:
-    """Documents that hold at least `size` bytes."""
+    """Documents that hold about `size` bytes (each ends some bytes below `DOCUMENT_BYTES`)."""
     return -(-size // DOCUMENT_BYTES)
 
 

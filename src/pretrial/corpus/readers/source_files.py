@@ -39,4 +39,4 @@ def read_source_file(blob: Blob, *, languages: Sequence[str], drop_docstrings: b
         if not text.strip():
             yield Skip("only-docstrings", len(blob.data))
             return
-    yield Record(blob.name, text, blob.name, {**blob.fields, "path": blob.name, "language": language})
+    yield Record(blob.name, text, blob.name, {"path": blob.name, **blob.fields, "language": language})

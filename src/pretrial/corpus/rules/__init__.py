@@ -1,28 +1,11 @@
-"""Rules: pure functions of one text that keep, shorten or empty it.
+"""Rules: pure functions of one document that keep it, shorten it or drop it; one module a family.
 
-Guarantees: a rule sees a text and nothing else, so its result does not depend on shards, workers or engine;
-its version is raised whenever its result changes for some text; every byte it takes out is counted under a
-reason.
-Does not: read or write anything. A document whose text a rule empties is dropped by the reading step.
+Guarantees: a rule drops with a reason and the value it measured, and counts every byte that it takes out.
+Does not: know how it is named in a study (`pretrial.corpus.registry`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from pretrial.corpus.rules.result import Result, Rule
 
-from pretrial.corpus.rules import no_code
-from pretrial.corpus.rules.result import Result
-
-__all__ = ["RULES", "Result", "Rule"]
-
-
-@dataclass(frozen=True)
-class Rule:
-    """A named rule. `apply` is pure."""
-
-    version: int
-    apply: Callable[[str], Result]
-
-
-RULES: dict[str, Rule] = {"no-code": Rule(no_code.VERSION, no_code.no_code)}
+__all__ = ["Result", "Rule"]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from pretrial.corpus.rules.result import Result, Rule
-from pretrial.corpus.rules.words import Runs, bare, repeated_lines, words_of
+from pretrial.corpus.rules.words import bare, repeated_lines, words_of
 
 _NO_LETTER = re.compile(r"(?<!\S)(?:[^\w\s]|[\d_])+(?!\S)")
 _BULLETS = ("•", "-", "*", "‣", "◦")
@@ -125,6 +125,8 @@ class GopherRepetition:
             return Result(text, reason="lines", value=share)
         if characters > self.line_characters:
             return Result(text, reason="line-characters", value=characters)
+        from pretrial.corpus.rules.runs import Runs  # numpy: not for planning
+
         runs = Runs(text)
         for n, most in ((2, self.top_2), (3, self.top_3), (4, self.top_4)):
             share = runs.top_share(n)

@@ -28,10 +28,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
-from pretrial.corpus.rules.result import Result
-
-VERSION = 1
+from pretrial.corpus.rules.result import Result, Rule
 
 _FENCE = re.compile(r"\s*(?P<mark>`{3,}|~{3,})(?P<info>[^`]*)$")
 _PROMPT = re.compile(r"\s*(?:>>>(?:\s|$)|(?:In|Out) ?\[\d+\]:)")
@@ -221,3 +222,17 @@ def _indent(line: str) -> int:
 def _size(line: str) -> int:
     """UTF-8 bytes of a line with its line end."""
     return len(line.encode(errors="surrogatepass")) + 1
+
+
+@dataclass(frozen=True)
+class NoCode:
+    """Takes code out of prose by its marks: doctests, fenced code, code directives, literal and indented blocks."""
+
+    name: ClassVar[str] = "no-code"
+    version: ClassVar[int] = 1
+
+    def __call__(self, text: str, fields: Mapping[str, Any]) -> Result:
+        return no_code(text)
+
+
+RULES: tuple[type[Rule], ...] = (NoCode,)

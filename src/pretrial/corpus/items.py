@@ -1,0 +1,235 @@
+"""The documents of one shard, as its source's reader gives them.
+
+Guarantees: a reader sees the part's own inputs and nothing else; bytes are hashed before or while they are read, where
+a plan has their hash.
+Does not: apply rules.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from pretrial.corpus.kinds import KINDS
+from pretrial.corpus.languages import language_of
+from pretrial.corpus.licences import is_licence_name
+from pretrial.corpus.licences.folders import by_folder, licence_of
+from pretrial.corpus.parts import package_of, unchanged
+from pretrial.corpus.pipeline import Pipeline
+from pretrial.corpus.readers.docstrings import read_docstrings
+from pretrial.corpus.readers.filler import read_filler
+from pretrial.corpus.readers.jsonl import read_jsonl
+from pretrial.corpus.readers.metadata import read_metadata
+from pretrial.corpus.readers.parquet import read_parquet
+from pretrial.corpus.readers.pydoc import read_topics
+from pretrial.corpus.readers.record import Blob, Item, Record, Reject, Skip
+from pretrial.corpus.readers.source_files import read_source_file
+from pretrial.corpus.snapshot import FILE as SNAPSHOT
+from pretrial.execute.context import StepContext
+
+ROOTS = "roots.npy"
+
+
+@dataclass(frozen=True)
+class Derived:
+    """A document of another source: its record, its group there, and its number in the corpus it goes back to."""
+
+    record: Record
+    group: str
+    root: int
+
+
+@dataclass(frozen=True)
+class Unkept:
+    """A document of another source that `keep` leaves out by its fields; its text was not read."""
+
+    bytes: int
+    reason: str
+    value: Any = field(compare=False)
+
+
+def items(ctx: StepContext, pipeline: Pipeline) -> Iterator[Item | Derived | Unkept]:
+    """What the reader of a shard gives, in order."""
+    read, part = ctx.config["read"], ctx.config["part"]
+    kind = read["kind"]
+    if kind == "from":
+        yield from _derived(ctx, pipeline)
+    elif kind in ("jsonl", "parquet"):
+        yield from _records(ctx)
+    elif kind == "filler":
+        yield from read_filler(read["filler"], read["seed"], part["first"], part["count"])
+    elif kind == "hub":
+        yield from _hub(ctx)
+    elif kind == "stackexchange":
+        yield from _stackexchange(ctx)
+    elif kind == "commits":
+        yield from _commits(ctx)
+    else:
+        for blob, folders in _blobs(ctx):
+            if not isinstance(blob, Blob):
+                yield blob
+                continue
+            for item in _read_blob(blob, read):
+                yield item if folders is None or not isinstance(item, Record) else _licensed(item, folders)
+
+
+def _records(ctx: StepContext) -> Iterator[Item]:
+    read, part = ctx.config["read"], ctx.config["part"]
+    take = partial(
+        read_jsonl if read["kind"] == "jsonl" else read_parquet, Path(ctx.settings["paths"][0]), part["file"]
+    )
+    options: dict[str, Any] = {key: part[key] for key in ("sha256", "first_line") if key in part}
+    if "span" in part:
+        options["span"] = tuple(part["span"])
+    yield from take(text=read["text"], id=read["id"], **options)
+
+
+def _hub(ctx: StepContext) -> Iterator[Item]:
+    from pretrial.corpus.readers.hub import HubFile, read_hub_file
+
+    read, part = ctx.config["read"], ctx.config["part"]
+    paths = ctx.settings["paths"]
+    yield from read_hub_file(
+        read["dataset"] or None,
+        read["revision"],
+        HubFile(part["file"], part["bytes"], part["digest"], paths[0] if paths else None),
+        ctx.work,
+        text=read["text"],
+        name_field=read["id"],
+        fields=read.get("fields"),
+        constants=read.get("constants"),
+        render=read.get("render", ""),
+    )
+
+
+def _stackexchange(ctx: StepContext) -> Iterator[Item]:
+    from pretrial.corpus.readers.stackexchange import read_stackexchange
+
+    read, part = ctx.config["read"], ctx.config["part"]
+    yield from read_stackexchange(
+        Path(ctx.settings["paths"][0]),
+        part["file"],
+        ctx.work,
+        min_score=read["min_score"],
+        min_answers=read["min_answers"],
+        min_answer_score=read["min_answer_score"],
+        sha256=part["sha256"],
+    )
+
+
+def _commits(ctx: StepContext) -> Iterator[Item]:
+    from pretrial.corpus.readers.commits import Options, read_commits
+
+    read, part = ctx.config["read"], ctx.config["part"]
+    yield from read_commits(
+        Path(ctx.settings["paths"][0]),
+        part["repository"],
+        revision=part["commit"],
+        options=Options(form=read["form"]),
+    )
+
+
+def _read_blob(blob: Blob, read: dict[str, Any]) -> Iterator[Item]:
+    kind = read["kind"]
+    if kind in ("files", "archives", "git"):
+        yield from read_source_file(blob, languages=read["languages"], drop_docstrings=read["drop_docstrings"])
+    elif kind == "docstrings":
+        yield from read_docstrings(blob)
+    elif kind == "notebooks":
+        from pretrial.corpus.readers.notebooks import read_notebook
+
+        yield from read_notebook(blob, form=read["form"])
+    elif kind == "metadata":
+        yield from read_metadata(blob)
+    else:
+        yield from read_topics(blob)
+
+
+def _blobs(ctx: StepContext) -> Iterator[tuple[Blob | Reject | Skip, Mapping[str, str] | None]]:
+    """Files, each with the licences of the folders it lies in; `None` where the reader names licences itself."""
+    read, part = ctx.config["read"], ctx.config["part"]
+    wanted = partial(_wanted, read["languages"]) if "languages" in read else _all
+    if "row_group" in part:
+        yield from ((blob, None) for blob in _snapshot_blobs(ctx))
+    elif read["kind"] == "archives":
+        from pretrial.corpus.readers.archives import read_archive
+
+        for (name, sha), path in zip(part["files"], ctx.settings["paths"], strict=True):
+            folders = _folders(read_archive(Path(path), name, wanted=is_licence_name))
+            for blob in read_archive(Path(path), name, wanted=wanted, sha256=sha):
+                yield blob, folders
+    elif KINDS[read["kind"]].where == "repositories":
+        from pretrial.corpus.readers.repositories import read_repository
+
+        take = partial(read_repository, Path(ctx.settings["paths"][0]), part["repository"], revision=part["commit"])
+        folders = _folders(take(wanted=is_licence_name))
+        for blob in take(wanted=wanted):
+            yield blob, folders
+    else:
+        yield from ((blob, part["licences"]) for blob in _tree_blobs(ctx))
+
+
+def _wanted(languages: list[str], name: str) -> bool:
+    return language_of(name) in languages
+
+
+def _all(name: str) -> bool:
+    return True
+
+
+def _folders(found: Iterable[Blob | Reject | Skip]) -> dict[str, str]:
+    return by_folder((blob.fields["path"], blob.data) for blob in found if isinstance(blob, Blob))
+
+
+def _licensed(record: Record, folders: Mapping[str, str]) -> Record:
+    licence = licence_of(record.fields["path"], record.text, folders, record.fields.get("license"))
+    return record if licence is None else replace(record, fields={**record.fields, "license": licence})
+
+
+def _snapshot_blobs(ctx: StepContext) -> Iterator[Blob]:
+    with pq.ParquetFile(ctx.inputs["snapshot"].file(SNAPSHOT)) as file:
+        for row in file.read_row_group(ctx.config["part"]["row_group"]).to_pylist():
+            fields = {key: row[key] for key in ("package", "distribution", "license")}
+            yield Blob(row["path"], row["bytes"], fields)
+
+
+def _tree_blobs(ctx: StepContext) -> Iterator[Blob]:
+    group = ctx.config["group"]
+    for (name, sha, unit), path in zip(ctx.config["part"]["files"], ctx.settings["paths"], strict=True):
+        data = unchanged(Path(path), sha)
+        # A file at the top of a tree of repositories belongs to none of them.
+        owner = package_of(name, unit) if group == "package" else unit
+        yield Blob(name, data, {group: owner} if owner and group != "document" else {})
+
+
+def _derived(ctx: StepContext, pipeline: Pipeline) -> Iterator[Derived | Unkept]:
+    """Documents of a shard of the parent, a row group at a time; texts only where one of them is kept."""
+    parent, part = ctx.inputs["parent"], ctx.config["part"]
+    number = part["parent_shard"]
+    shard = parent.facts["shards"][number]
+    first = part["first"]
+    roots = np.load(parent.file(shard["roots"])) if "roots" in shard else np.arange(first, first + shard["documents"])
+    at = 0
+    with pq.ParquetFile(parent.file(shard["file"])) as file:
+        for group in range(file.num_row_groups):
+            rows = file.read_row_group(group, columns=["id", "group", "bytes", "meta"]).to_pylist()
+            fields = [json.loads(row["meta"]) for row in rows]
+            unkept = [pipeline.unkept(one) for one in fields]
+            texts = (
+                file.read_row_group(group, columns=["text"])["text"].to_pylist() if None in unkept else [""] * len(rows)
+            )
+            for row, own, why, text, root in zip(
+                rows, fields, unkept, texts, roots[at : at + len(rows)].tolist(), strict=True
+            ):
+                if why is not None:
+                    yield Unkept(row["bytes"], why[1], why[2])
+                else:
+                    yield Derived(Record(row["id"], text, row["id"], own), row["group"], root)
+            at += len(rows)

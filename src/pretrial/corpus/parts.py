@@ -1,0 +1,189 @@
+"""The plan of a source's shards: what each reads, decided from the inputs alone.
+
+Guarantees: the plan does not depend on the number of workers; a shard's part holds what identifies it, settings hold
+the paths. Does not: read documents, but for the line ends at which large files are cut.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from pretrial.corpus.kinds import KINDS
+from pretrial.corpus.licences import is_licence_name
+from pretrial.corpus.licences.folders import LONGEST, by_folder
+from pretrial.corpus.readers.filler import PART_DOCUMENTS, documents_of
+from pretrial.corpus.readers.jsonl import compression, spans
+from pretrial.corpus.spec import resolve, resolve_hub
+from pretrial.errors import RunError
+from pretrial.execute.context import ArtefactLike, Json, StepContext
+
+SPAN_BYTES = 64_000_000
+TREE_BYTES = 32_000_000
+ARCHIVE_BYTES = 16_000_000
+
+Part = tuple[Json, Json, str]
+"""(what the shard reads, where it lies, label)."""
+
+
+def plan(ctx: StepContext) -> list[Part]:
+    """The parts of a corpus step.
+
+    Raises:
+        RunError: when files came or went since the study was planned.
+    """
+    read = ctx.config["read"]
+    if read["scope"] == "source":
+        return _derived(ctx.inputs["parent"])
+    if read["scope"] == "nowhere":
+        return _filler(read)
+    if read["scope"] == "hub":
+        return _hub(ctx)
+    if read["scope"] != "paths":
+        count = ctx.inputs["snapshot"].facts["row_groups"]
+        return [({"row_group": group}, {}, f"part {group + 1} of {count}") for group in range(count)]
+    paths = _paths(ctx)
+    if "tree" in read:
+        return _tree(ctx.config["files"], paths, read.get("cap_group"))
+    if KINDS[read["kind"]].where == "repositories":
+        return [
+            ({"repository": name, "commit": commit}, {"paths": [str(paths[name])]}, name)
+            for name, commit, _ in ctx.config["files"]
+        ]
+    if read["kind"] == "archives":
+        return _runs(ctx.config["files"], paths, {}, ARCHIVE_BYTES)
+    parts: list[Part] = []
+    for name, sha in ctx.config["files"]:
+        path = paths[name]
+        whole: Json = {"file": name, "sha256": sha}
+        large = read["kind"] == "jsonl" and path.stat().st_size > SPAN_BYTES and compression(path) is None
+        cuts = spans(path, SPAN_BYTES) if large else []
+        if len(cuts) < 2:
+            parts.append((whole, {"paths": [str(path)]}, name))
+        for start, end, line in cuts if len(cuts) > 1 else []:
+            part = {**whole, "span": [start, end], "first_line": line}
+            parts.append((part, {"paths": [str(path)]}, f"{name} from line {line}"))
+    return parts
+
+
+def check_split_files(parts: Sequence[Part]) -> None:
+    """A span's bytes cannot be checked alone: check the files that were split once more.
+
+    Raises:
+        RunError: when one changed meanwhile.
+    """
+    seen: dict[str, str] = {}
+    for part, settings, _ in parts:
+        if "span" in part:
+            seen[settings["paths"][0]] = part["sha256"]
+    for path, sha in seen.items():
+        with Path(path).open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != sha:
+                raise RunError(f"{path} changed while it was being read", remedy="Run again when nothing writes to it.")
+
+
+def unchanged(path: Path, sha: str) -> bytes:
+    """A file's bytes, hashed; raises `RunError` when they are not those that were planned for."""
+    data = path.read_bytes()
+    if hashlib.sha256(data).hexdigest() != sha:
+        raise RunError(f"{path} changed since the plan", remedy="Run again when nothing writes to it.")
+    return data
+
+
+def package_of(name: str, unit: str) -> str:
+    """The unit of a file; where it lies in none, its own name without what follows the last dot."""
+    return unit or PurePosixPath(name).stem
+
+
+def _derived(parent: ArtefactLike) -> list[Part]:
+    """One part a shard of the parent; `first` is the number of the shard's first document."""
+    parts: list[Part] = []
+    first = 0
+    for number, shard in enumerate(parent.facts["shards"]):
+        part = {"parent_shard": number, "first": first}
+        parts.append((part, {}, f"part {number + 1} of {len(parent.facts['shards'])}"))
+        first += shard["documents"]
+    return parts
+
+
+def _filler(read: Mapping[str, Any]) -> list[Part]:
+    count = documents_of(read["size"])
+    return [
+        ({"first": first, "count": min(PART_DOCUMENTS, count - first)}, {}, f"documents from {first:,}")
+        for first in range(0, count, PART_DOCUMENTS)
+    ]
+
+
+def _hub(ctx: StepContext) -> list[Part]:
+    local: dict[str, str] = {}
+    if ctx.settings["locations"]:
+        dataset = resolve_hub(ctx.config["read"], ctx.settings)
+        local = {file.name: file.path for file in dataset.files if file.path is not None}
+    return [
+        (
+            {"file": name, "digest": digest, "bytes": size},
+            {"paths": [local[name]]} if name in local else {"paths": []},
+            name,
+        )
+        for name, digest, size in ctx.config["files"]
+    ]
+
+
+def _tree(files: Sequence[list[str]], paths: Mapping[str, Path], cap: int | None) -> list[Part]:
+    licences = [item for item in files if is_licence_name(item[0])]
+    rest = [item for item in files if not is_licence_name(item[0])]
+    sizes = {name: paths[name].stat().st_size for name, _, _ in rest}
+    taken = _under_cap({name: package_of(name, unit) for name, _, unit in rest}, sizes, cap)
+    folders = by_folder((name, unchanged(paths[name], sha)[:LONGEST]) for name, sha, _ in licences)
+    parts = _runs([item for item in rest if item[0] in taken], paths, sizes, TREE_BYTES)
+    return [
+        ({**part, "licences": _above([name for name, *_ in part["files"]], folders)}, settings, label)
+        for part, settings, label in parts
+    ]
+
+
+def _above(names: Sequence[str], folders: Mapping[str, str]) -> dict[str, str]:
+    """Of the folders with a licence, those that some file lies below."""
+    above = {"" if str(folder) == "." else str(folder) for name in names for folder in PurePosixPath(name).parents}
+    return {folder: licence for folder, licence in sorted(folders.items()) if folder in above}
+
+
+def _runs(files: Sequence[list[str]], paths: Mapping[str, Path], sizes: Mapping[str, int], most: int) -> list[Part]:
+    """Files in order, together until they have `most` bytes."""
+    parts: list[Part] = []
+    run: list[list[str]] = []
+    total = 0
+    for place, item in enumerate(files):
+        run.append(item)
+        total += sizes.get(item[0]) or paths[item[0]].stat().st_size
+        if total >= most or place == len(files) - 1:
+            label = run[0][0] if len(run) == 1 else f"{run[0][0]} … {run[-1][0]}"
+            parts.append(({"files": run}, {"paths": [str(paths[one[0]]) for one in run]}, label))
+            run, total = [], 0
+    return parts
+
+
+def _under_cap(packages: Mapping[str, str], sizes: Mapping[str, int], cap: int | None) -> set[str]:
+    """Names of the files to read: of each package, in hash order, until the next would pass the cap."""
+    if cap is None:
+        return set(sizes)
+    taken: set[str] = set()
+    totals: Counter[str] = Counter()
+    for name in sorted(sizes, key=lambda name: hashlib.sha256(name.encode()).digest()):
+        # A total that passed the cap stays above it, so nothing follows a file that did not fit.
+        totals[packages[name]] += sizes[name]
+        if totals[packages[name]] <= cap:
+            taken.add(name)
+    return taken
+
+
+def _paths(ctx: StepContext) -> dict[str, Path]:
+    paths = {place.name: place.path for place in resolve(ctx.config, ctx.settings)}
+    planned = [name for name, *_ in ctx.config["files"]]
+    if sorted(paths) != sorted(planned):
+        changed = sorted(set(paths) ^ set(planned))
+        raise RunError(f"files came or went since the plan: {', '.join(changed[:3])}", remedy="Run again.")
+    return paths

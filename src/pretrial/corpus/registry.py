@@ -1,0 +1,175 @@
+"""Rules by name: which there are, which belong together, and how a study's words become thresholds.
+
+Guarantees: a rule sees one document and nothing else, so its result does not depend on shards, workers or engine; its
+version is raised whenever its result changes for some document; its identity is its name, version and every threshold,
+defaults too, so that a changed default is a changed recipe.
+Does not: read or write anything.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from pretrial.corpus.licences import policy
+from pretrial.corpus.rules import (
+    c4,
+    code_out,
+    fineweb,
+    gopher,
+    natural_language,
+    no_code,
+    paper,
+    redact,
+    stack_v2,
+    starcoder,
+    threads,
+)
+from pretrial.corpus.rules.result import Result, Rule
+from pretrial.corpus.transforms import TRANSFORMS
+from pretrial.errors import RequestError
+
+__all__ = ["FAMILIES", "RULES", "TRANSFORMS", "Call", "Result", "Rule", "built", "configured"]
+
+_MODULES: tuple[Any, ...] = (
+    no_code, code_out, policy, paper, stack_v2, starcoder, threads, gopher, c4, fineweb, natural_language, redact,
+)  # fmt: skip
+
+RULES: dict[str, type[Rule]] = {rule.name: rule for module in _MODULES for rule in module.RULES}
+"""Rules by name."""
+
+Thresholds = Mapping[str, Any]
+Call = str | tuple[str, Thresholds]
+"""A rule or family as a study names it: alone, or with thresholds by their names in kebab case."""
+
+FAMILIES: dict[str, tuple[Call, ...]] = {
+    name: members for module in _MODULES for name, members in getattr(module, "FAMILY", {}).items()
+}
+"""Rules that a paper or corpus applies together, under one name."""
+
+
+def configured(calls: Iterable[Call], *, transforms: bool = False, where: str | None = None) -> list[list[Any]]:
+    """[name, version, thresholds] of each rule that is called, in order, families spelled out: what bears identity.
+
+    A rule that two families share stands once.
+
+    Args:
+        calls: rules, or transforms.
+        transforms: which of the two they are.
+        where: place in the study file, for errors.
+
+    Raises:
+        RequestError: for a name or threshold that does not exist, a value of the wrong type, or one rule that is called
+            with two sets of thresholds.
+    """
+    known = TRANSFORMS if transforms else RULES
+    families = {} if transforms else FAMILIES
+    found: dict[str, list[Any]] = {}
+    for call in calls:
+        name, given = (call, {}) if isinstance(call, str) else call
+        if name not in known and name not in families:
+            raise _unknown("transform" if transforms else "rule", name, [*known, *families], where)
+        members = _members(name, families)
+        fields = {field.name for member, _ in members for field in dataclasses.fields(_data(known[member]))}
+        for threshold in given:
+            if _field(threshold) not in fields:
+                raise _unknown(f"threshold of {name}", threshold, [one.replace("_", "-") for one in fields], where)
+        for member, own in members:
+            values = {**own, **{key: value for key, value in given.items() if _has(known[member], key)}}
+            one = [member, known[member].version, _thresholds(known[member], values, where)]
+            if found.setdefault(member, one) != one:
+                raise RequestError(
+                    f"the rule {member} is called twice, with other thresholds",
+                    where=where,
+                    remedy="Call it once, or say its thresholds where the family is named.",
+                )
+    return list(found.values())
+
+
+def built(config: Sequence[Sequence[Any]], *, transforms: bool = False) -> list[Rule]:
+    """The rules of a configuration that `configured` made."""
+    known = TRANSFORMS if transforms else RULES
+    made = []
+    for name, _, thresholds in config:
+        make: Any = known[name]
+        made.append(make(**{key: tuple(v) if isinstance(v, list) else v for key, v in thresholds.items()}))
+    return made
+
+
+def _members(name: str, families: Mapping[str, tuple[Call, ...]]) -> list[tuple[str, Thresholds]]:
+    calls: tuple[Call, ...] = families.get(name, (name,))
+    return [(call, {}) if isinstance(call, str) else call for call in calls]
+
+
+def _data(rule: type[Rule]) -> Any:
+    """The rule as the dataclass that it is; the protocol does not say so."""
+    return rule
+
+
+def _field(threshold: str) -> str:
+    return threshold.replace("-", "_")
+
+
+def _has(rule: type[Rule], threshold: str) -> bool:
+    return _field(threshold) in {field.name for field in dataclasses.fields(_data(rule))}
+
+
+def _thresholds(rule: type[Rule], given: Thresholds, where: str | None) -> dict[str, Any]:
+    """Every threshold of a rule as JSON: what was given, else the published default."""
+    values = {_field(key): value for key, value in given.items()}
+    made: dict[str, Any] = {}
+    for field in dataclasses.fields(_data(rule)):
+        default: Any = field.default
+        value = values.get(field.name, default)
+        fits = _like(value, default)
+        if fits is None:
+            raise RequestError(
+                f"{field.name.replace('_', '-')} of {rule.name} is {value!r}; it is {_kind(default)}",
+                where=where,
+                remedy=f"Its default is {list(default) if isinstance(default, tuple) else default!r}.",
+            )
+        made[field.name] = fits
+    return made
+
+
+def _like(value: Any, default: Any) -> Any:
+    """The value in the type of the default, as JSON has it; `None` where it is of another."""
+    if isinstance(default, bool):
+        return value if isinstance(value, bool) else None
+    if isinstance(default, tuple):
+        given = value if isinstance(value, list | tuple) else [value]
+        return list(given) if all(isinstance(one, str) for one in given) else None
+    if isinstance(default, str):
+        return value if isinstance(value, str) else None
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    if isinstance(value, str):
+        number = value.removesuffix("%")
+        try:
+            value = float(number) / 100 if number != value else None
+        except ValueError:
+            return None
+        if value is None:
+            return None
+    if isinstance(default, int):
+        return int(value) if float(value).is_integer() else None
+    return float(value)
+
+
+def _kind(default: Any) -> str:
+    if isinstance(default, bool):
+        return "true or false"
+    if isinstance(default, tuple):
+        return "a list of texts"
+    return {"str": "a text", "int": "a whole number"}.get(type(default).__name__, "a number or a percentage")
+
+
+def _unknown(what: str, name: str, known: Sequence[str], where: str | None) -> RequestError:
+    near = difflib.get_close_matches(name, known, 1)
+    return RequestError(
+        f"there is no {what} {name!r}",
+        where=where,
+        remedy=f"Did you mean {near[0]}?" if near else f"Known: {', '.join(sorted(known)) or 'none'}.",
+    )
