@@ -152,7 +152,8 @@ def test_no_file_names_a_place_of_one_machine_or_something_left_to_do() -> None:
     unwanted = ("/wo" + "rk/", "TO" + "DO", "FIX" + "ME")
     found = []
     for path in tracked():
-        if path.is_file() and path.suffix not in (".png", ".parquet"):
+        # Labelled pages are other people's texts.
+        if path.is_file() and path.suffix not in (".png", ".parquet") and "labelled" not in path.parts:
             text = path.read_text(encoding="utf-8", errors="replace")
             found += [f"{path.relative_to(ROOT)}: {word}" for word in unwanted if word in text]
     assert found == []

@@ -331,3 +331,28 @@ def test_a_part_without_documents_names_what_took_them(tmp_path: Path, read: Any
     parent = read("jsonl", lines(tmp_path, {"id": "a", "text": "x", "language": "go"})).artefact
     with pytest.raises(RunError, match="no document is left: read 1 documents, 1 bytes; keep 0"):
         derive(parent, keep={"language": ("rust",)})
+
+
+def test_languages_are_kept_however_a_dataset_spells_them(tmp_path: Path, read: Any) -> None:
+    names = ("C++", "cpp", "C#", "csharp", "Go", "c-sharp")
+    name = lines(tmp_path, *({"id": one, "text": one, "language": one} for one in names))
+    corpus = read("jsonl", name, keep={"language": ("c++", "c-sharp")})
+    assert corpus.texts == ["C++", "cpp", "C#", "csharp", "c-sharp"]
+    assert corpus.facts["rejected"] == {"keep": {"language=Go": 1}}
+
+
+def test_a_named_folder_comes_from_the_environment(
+    tmp_path: Path, read: Any, make_source: Any, hashes: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = make_source("jsonl", "{mirror}/x.jsonl")
+    with pytest.raises(RequestError, match="which was not named") as caught:
+        spec.source_settings(wanted, None, tmp_path, where="study.yaml:9")
+    assert caught.value.remedy == "Name it: set PRETRIAL_DATA_MIRROR."
+    (tmp_path / "elsewhere").mkdir()
+    lines(tmp_path / "elsewhere", {"id": "a", "text": "one"})
+    monkeypatch.setenv("PRETRIAL_DATA_MIRROR", str(tmp_path / "elsewhere"))
+    corpus = read("jsonl", "{mirror}/x.jsonl")
+    assert corpus.texts == ["one"]
+    config = spec.source_config(wanted)
+    files = spec.input_fingerprint(config, spec.source_settings(wanted, None, tmp_path), hashes)
+    assert [row[0] for row in files or []] == ["x.jsonl"], "no path of the machine is part of the recipe"

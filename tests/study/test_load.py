@@ -214,7 +214,7 @@ def test_a_stages_own_schedule(study_file: Editor) -> None:
         ("floor: 10%}, clock", "floor: 10%}, constant: {warmup: 0}, clock", 21, "training.schedule", "exactly one", ""),
         ("{docstrings: installed}", "{}", 10, "sources.prose.read", "exactly one of jsonl", ""),
         ("{docstrings: installed}", "{jsonl: a, files: b}", 10, "sources.prose.read", "not jsonl and files", ""),
-        ("{docstrings: installed}", "{jsonl: '{dta}/x'}", 10, "sources.prose.read.jsonl", "only {data}", ""),
+        ("{docstrings: installed}", "{jsonl: 'x/{data}'}", 10, "sources.prose.read.jsonl", "only {data}", ""),
         ("{docstrings: installed}", "{docstrings: installed, cap-file: 6 K}", 10, "sources.prose.read.cap-file", "bytes", ""),
         ("{docstrings: installed}", "{docstrings: installed, text: body}", 10, "sources.prose.read.text", "text does not apply", "jsonl"),
         ("carry: [weights, optimizer, data]", "carry: all", 27, "carry", "must be a list, not 'all'", ""),

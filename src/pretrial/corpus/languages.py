@@ -100,6 +100,19 @@ _PROSE_TEXT = re.compile(
     r"(?:readme|news|history|changes|changelog|api_changes|todo|notes|howto|faq|install|contributing)", re.I
 )
 MARKER_LINES = 5
+_SPELLINGS = {
+    "c#": "c-sharp", "csharp": "c-sharp", "cs": "c-sharp", "c++": "cpp", "cplusplus": "cpp", "js": "javascript",
+    "ts": "typescript", "golang": "go", "py": "python", "python3": "python", "bash": "shell", "sh": "shell",
+    "rst": "restructuredtext", "latex": "tex", "md": "markdown", "yml": "yaml", "tsx": "typescript", "rb": "ruby",
+    "rs": "rust", "kt": "kotlin", "hs": "haskell", "make": "makefile", "visual-basic": "vb",
+}  # fmt: skip
+"""Other spellings of languages in datasets, by the names used here."""
+
+
+def canonical(name: str) -> str:
+    """A language's name as it is spelled here: `C++` and `cpp`, `C#` and `csharp` are one."""
+    plain = name.strip().lower().replace(" ", "-").replace("_", "-")
+    return _SPELLINGS.get(plain, plain)
 
 
 def language_of(name: str) -> str | None:

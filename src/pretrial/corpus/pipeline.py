@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pretrial.corpus.attributes import ATTRIBUTES
+from pretrial.corpus.languages import canonical
 from pretrial.corpus.registry import built
 
 KEEP = "keep"
@@ -73,7 +74,7 @@ class Pipeline:
         """Why a record is not kept by its own fields; `None` where it is."""
         for name, wanted in self._fields.items():
             value = fields.get(name)
-            if not fits(value, wanted):
+            if not fits(canonical(value) if name == "language" and isinstance(value, str) else value, wanted):
                 return KEEP, name, value
         return None
 

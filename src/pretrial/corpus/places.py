@@ -16,6 +16,7 @@ from __future__ import annotations
 import glob
 import itertools
 import os
+import re
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,6 +27,8 @@ from pretrial.corpus.languages import is_prose, language_of
 from pretrial.corpus.licences import is_licence_name
 from pretrial.errors import RequestError
 
+_FOLDER = re.compile(r"\{([a-z][a-z0-9_]*)\}")
+_VARIABLE = "PRETRIAL_DATA_NAME"
 _UNSEEN = frozenset({".git", ".hg", ".svn", "__pycache__"})
 
 
@@ -38,19 +41,32 @@ class Place(NamedTuple):
 
 
 def locate(text: str, data_dir: Path | None, study_dir: Path, where: str | None) -> tuple[Path, str]:
-    """(root, pattern) of a location: `{data}/…` lies below `data_dir`, other relative paths below `study_dir`.
+    """(root, pattern) of a location.
+
+    `{data}/…` lies below `data_dir`, `{name}/…` below the folder that the environment's PRETRIAL_DATA_NAME says, other
+    relative paths below `study_dir`.
 
     Raises:
-        RequestError: when a location needs the data folder and none was named.
+        RequestError: when a location needs a folder that was not named, or that is not there.
     """
-    if text.startswith("{data}"):
-        if data_dir is None:
+    if match := _FOLDER.match(text):
+        folder, pattern = match[1], text[match.end() :].lstrip("/") or "."
+        if folder == "data":
+            if data_dir is None:
+                raise RequestError(
+                    f"{text} lies in the data folder, and none was named",
+                    where=where,
+                    remedy="Name it: --data DIR, or set PRETRIAL_DATA.",
+                )
+            return data_dir, pattern
+        variable = _VARIABLE.replace("NAME", folder.upper())
+        named = os.environ.get(variable)
+        if not named or not Path(named).expanduser().is_dir():
+            said = f"which is not there: {named}" if named else "which was not named"
             raise RequestError(
-                f"{text} lies in the data folder, and none was named",
-                where=where,
-                remedy="Name it: --data DIR, or set PRETRIAL_DATA.",
+                f"{text} lies in the folder {folder}, {said}", where=where, remedy=f"Name it: set {variable}."
             )
-        return data_dir, text.removeprefix("{data}").lstrip("/") or "."
+        return Path(named).expanduser().absolute(), pattern
     path = Path(text).expanduser()
     if not path.is_absolute():
         return study_dir, text

@@ -28,7 +28,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
@@ -78,6 +78,10 @@ class Table:
     group: _Ints
     copy: _Ints
     bytes: _Ints
+    root: str = ""
+    """The source that this one was made from; empty for one that was read."""
+    made_of: _Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    """The root's document that each was made of."""
 
 
 @dataclass(frozen=True)
@@ -124,16 +128,19 @@ def select_documents(ctx: StepContext) -> Json:
     )
     held_out = config["held_out"]
     quota = Quota(_share(held_out["share"]), held_out["bytes"], _share(held_out["largest_group"]))
-    selection = select(tables, groups, quota)
+    by_name = {table.name: table for table in tables}
+    derived = [_derived(name, corpora[name], by_name[made["root"]]) for name, made in config["derived"].items()]
+    trained = [table for table in derived if config["derived"][table.name]["trained"]]
+    selection = select(tables, groups, quota, trained)
     found = {name: contaminated(made) for name in names if (made := ctx.inputs.get(f"contamination:{name}"))}
     leave_contaminated(selection, found)
     if "near" in ctx.inputs:
         near = ctx.inputs["near"]
         beside = touching(near, {table.name: selection.held[table.group] for table in tables})
         leave_near(selection, beside, {name: load_components(near, name) for name in names})
-    by_name = {table.name: table for table in tables}
-    for name, made in config["derived"].items():
-        tables.append(_derived(name, corpora[name], by_name[made["root"]], selection))
+    for table in derived:
+        selection.masks[table.name] = selection.masks[table.root][table.made_of]
+    tables += derived
     _check(ctx, tables, selection)
     files: dict[str, str] = {}
     contents: dict[str, str] = {}
@@ -183,20 +190,23 @@ def leave_near(
         taken[numbers] = True
 
 
-def select(tables: Sequence[Table], groups: Sequence[str], quota: Quota) -> Selection:
+def select(tables: Sequence[Table], groups: Sequence[str], quota: Quota, derived: Sequence[Table] = ()) -> Selection:
     """Decide the class of each document; pure.
 
     Args:
-        tables: sources in the order of the study.
+        tables: sources that are read, in the order of the study.
         groups: name of each group number.
         quota: how much to hold out.
+        derived: sources made from these that are trained on; the quota is theirs too, their documents' classes are
+            those of the documents they were made of.
     """
     kept = _first_copies(tables)
     held = np.zeros(len(groups), bool)
     for table in tables:
         if not table.trained:
             held[table.group] = True
-    trained = [table for table in tables if table.trained]
+    kept |= {table.name: kept[table.root][table.made_of] for table in derived}
+    trained = [table for table in (*tables, *derived) if table.trained]
     sizes = {
         table.name: np.bincount(table.group[kept[table.name]], table.bytes[kept[table.name]], len(groups)).astype(
             np.int64
@@ -287,20 +297,15 @@ def _load(corpora: Mapping[str, ArtefactLike], trained: Mapping[str, bool]) -> t
     return [Table(name, trained[name], *columns) for name, *columns in parts], names.to_pylist()
 
 
-def _derived(name: str, corpus: ArtefactLike, root: Table, selection: Selection) -> Table:
-    """The table of a derived source; its classes, those of the documents it was made of, go into the selection."""
+def _derived(name: str, corpus: ArtefactLike, root: Table) -> Table:
+    """The table of a derived source."""
     rows, sizes = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     for shard in corpus.facts["shards"]:
         rows.append(np.load(corpus.file(shard["roots"])))
         with pq.ParquetFile(corpus.file(shard["file"])) as file:
             sizes.append(file.read(columns=["bytes"])["bytes"].to_numpy().astype(np.int64))
     made_of = np.concatenate(rows)
-    mask = selection.masks[root.name][made_of]
-    table = Table(name, root.trained, root.group[made_of], root.copy[made_of], np.concatenate(sizes))
-    selection.masks[name] = mask
-    if root.trained:
-        selection.chosen[name] = selection.wanted[name] = int(table.bytes[mask == HELD_OUT].sum())
-    return table
+    return Table(name, root.trained, root.group[made_of], root.copy[made_of], np.concatenate(sizes), root.name, made_of)
 
 
 def _numbered(chunks: Sequence[Any], kind: Any) -> tuple[_Ints, Any]:
@@ -318,8 +323,8 @@ def _check(ctx: StepContext, tables: Sequence[Table], selection: Selection) -> N
     transfer = {index for table in tables if not table.trained for index in np.unique(table.group).tolist()}
     for table in tables:
         mask = selection.masks[table.name]
-        if table.trained and table.name in derived and not derived[table.name]["trained"]:
-            continue  # Only a step on the way to others.
+        if table.root and not derived[table.name]["trained"]:
+            continue  # Not trained on, or only a step on the way to others.
         if not table.trained:
             if not (mask == HELD_OUT).any():
                 raise RequestError(
@@ -351,8 +356,6 @@ def _check(ctx: StepContext, tables: Sequence[Table], selection: Selection) -> N
                 if name not in derived
                 else "Give it a larger part of its parent.",
             )
-        if name in derived:
-            continue
         if 2 * by_transfer > total:
             ctx.warn(
                 f"{name}: {by_transfer / total:.0%} of its bytes are held out since unseen domains have their "

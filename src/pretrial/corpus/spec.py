@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from pretrial.corpus.attributes import ATTRIBUTES
 from pretrial.corpus.kinds import CHOICES, FILLERS, KINDS, takers
-from pretrial.corpus.languages import CODE, MARKUP
+from pretrial.corpus.languages import CODE, MARKUP, canonical
 from pretrial.corpus.places import Place, found, locate
 from pretrial.corpus.registry import Call, configured
 from pretrial.errors import RequestError
@@ -345,7 +345,8 @@ def _keep(keep: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(values, Mapping):
             said[field] = {"least": values.get("least"), "most": values.get("most")}
         else:
-            said[field] = sorted(map(str, values))
+            # Datasets spell languages in many ways.
+            said[field] = sorted({canonical(str(one)) if field == "language" else str(one) for one in values})
     return said
 
 
@@ -360,7 +361,7 @@ def _languages(names: Sequence[str], where: str | None) -> list[str]:
 
 
 def _is_folder(read: ReadLike) -> bool:
-    return isinstance(read.location, str) and read.location.startswith(("{data}", ".", "/", "~"))
+    return isinstance(read.location, str) and read.location.startswith(("{", ".", "/", "~"))
 
 
 def _definition(read: ReadLike, where: str | None) -> Any:

@@ -11,6 +11,7 @@ mapping).
 from __future__ import annotations
 
 import math
+import re
 import unicodedata
 from dataclasses import dataclass
 from fractions import Fraction
@@ -81,8 +82,11 @@ def _location(value: object) -> str | tuple[str, ...]:
     if not named or len(named) < len(places):
         raise ValueError("must be a path, or a list of paths")
     for place in named:
-        if "{" in place.replace("{data}", "") or "}" in place.replace("{data}", ""):
-            raise ValueError(f"{place!r}: only {{data}} is filled in, with the folder of --data")
+        if re.search("[{}]", re.sub(r"^\{[a-z][a-z0-9_]*\}", "", place)):
+            raise ValueError(
+                f"{place!r}: only {{data}} (the folder of --data) and {{name}} (that of PRETRIAL_DATA_NAME) are filled "
+                "in, at the beginning"
+            )
     return tuple(named) if isinstance(value, list) else named[0]
 
 
@@ -266,7 +270,8 @@ class TokenizerForm(Form):
 class ReadForm(Form):
     """Exactly one kind of reading, with what it takes.
 
-    A path may be a glob, or a list; `{data}` is `--data`.
+    A path may be a glob, or a list. `{data}` at its beginning is the folder of `--data`, `{name}` that of the
+    environment's PRETRIAL_DATA_NAME.
     """
 
     jsonl: Location | None = Field(None, description=KINDS["jsonl"].what, examples=["'{data}/text/science.jsonl.zst'"])
@@ -337,7 +342,9 @@ class ReadForm(Form):
         description="For `hub`: most bytes of files, as they are stored; files in the order of their names' hash.",
         examples=["2 GB"],
     )
-    size: Bytes | None = Field(None, description="For `filler`: bytes to make, to within 1%. Default: 1 MB.", examples=["4 MB"])
+    size: Bytes | None = Field(
+        None, description="For `filler`: bytes to make, to within 1%. Default: 1 MB.", examples=["4 MB"]
+    )
     seed: Count | None = Field(
         None, description="For `filler`: what its documents follow from. Default: 1.", examples=[1]
     )

@@ -190,8 +190,8 @@ def _rules() -> str:
     rows = [
         "## Rules",
         "",
-        "Under `filter`: a rule's name, or `{NAME: {THRESHOLD: VALUE}}`. Every document that a rule drops is listed with "
-        "the rule, its reason (the threshold) and the value it measured.",
+        "Under `filter`: a rule's name, or `{NAME: {THRESHOLD: VALUE}}`. Every document that a rule drops is listed "
+        "with the rule, its reason (the threshold) and the value it measured.",
         "",
         "| rule | what it does | thresholds |",
         "|---|---|---|",
@@ -203,7 +203,8 @@ def _rules() -> str:
         "",
         "## Transforms",
         "",
-        "Under `transform`; what cannot be transformed is dropped, so that no arm mixes changed and unchanged documents.",
+        "Under `transform`; what cannot be transformed is dropped, so that no arm mixes changed and unchanged "
+        "documents.",
         "",
         "| transform | what it does | settings |",
         "|---|---|---|",
