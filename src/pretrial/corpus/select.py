@@ -294,7 +294,7 @@ def _load(corpora: Mapping[str, ArtefactLike], trained: Mapping[str, bool]) -> t
         np.split(np.concatenate(sizes).astype(np.int64), cuts),
         strict=True,
     )
-    return [Table(name, trained[name], *columns) for name, *columns in parts], names.to_pylist()
+    return [Table(name, trained[name], of, copies, many) for name, of, copies, many in parts], names.to_pylist()
 
 
 def _derived(name: str, corpus: ArtefactLike, root: Table) -> Table:
