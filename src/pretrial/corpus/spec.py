@@ -20,6 +20,7 @@ from pretrial.corpus.languages import CODE, MARKUP, canonical
 from pretrial.corpus.places import Place, found, locate
 from pretrial.corpus.registry import Call, configured
 from pretrial.errors import RequestError
+from pretrial.store.identity import fingerprint
 
 SEMANTICS = {"snapshot": 1, "corpus": 2, "corpus-shard": 2, "select": 2}
 TREE = 3
@@ -84,6 +85,12 @@ class HashCache(Protocol):
 
     def hash(self, path: Path) -> str:
         """SHA-256 of the file's bytes, in hex."""
+
+    def recall(self, name: str) -> list[Any] | None:
+        """What was remembered under a name."""
+
+    def remember(self, name: str, value: list[Any]) -> None:
+        """Remember what will never be different."""
 
 
 def source_config(source: SourceLike, *, where: str | None = None) -> dict[str, Any]:
@@ -163,8 +170,15 @@ def input_fingerprint(
     """
     read = config["read"]
     if read["scope"] == "hub":
-        dataset = resolve_hub(read, settings, cache)
-        return [[file.name, file.digest, file.size] for file in dataset.files]
+        # What lies at a commit of the hub never changes: a finished study must not need the network.
+        name = f"hub {fingerprint(dict(read))}"
+        known = None if settings["locations"] else cache.recall(name)
+        if known is None:
+            dataset = resolve_hub(read, settings, cache)
+            known = [[file.name, file.digest, file.size] for file in dataset.files]
+            if not settings["locations"]:
+                cache.remember(name, known)
+        return known
     if read["scope"] != "paths":
         return None
     if KINDS[read["kind"]].where == "repositories":

@@ -350,6 +350,14 @@ class FileHashes:
             self._new[str(path.resolve())] = [stat.st_size, stat.st_mtime_ns, known]
         return known
 
+    def recall(self, name: str) -> list[Any] | None:
+        """What was remembered under a name, such as the files of a dataset at a commit."""
+        return self._new.get(name) or self._remembered().get(name)
+
+    def remember(self, name: str, value: list[Any]) -> None:
+        """Remember what will never be different: a list that JSON can hold and that is not empty."""
+        self._new[name] = value
+
     def save(self) -> None:
         """Write what was learned, beside what others have written meanwhile; where that cannot be, it is forgotten."""
         if self._new and self._path.parent.is_dir():

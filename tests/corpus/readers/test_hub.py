@@ -25,11 +25,14 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pretrial.corpus import spec
 from pretrial.corpus.readers import hub_layout
 from pretrial.corpus.readers.catalogue import definition
 from pretrial.corpus.readers.hub import Dataset, HubFile, fetch, read_hub_file, resolve_dataset
 from pretrial.corpus.readers.record import Record, Reject
 from pretrial.errors import RequestError, RunError
+from pretrial.store.artefacts import FileHashes
+from pretrial.study.schema import Read, Source
 
 huggingface_hub = pytest.importorskip("huggingface_hub")
 
@@ -745,3 +748,29 @@ def test_hostile_globs_and_headers_take_bounded_time(tmp_path: Path) -> None:
     with pytest.raises(RequestError):
         resolve_dataset(tmp_path)
     assert time.process_time() - began < 5
+
+
+# As a source of a study
+
+
+def test_a_source_names_a_pinned_commit_and_later_plans_need_no_network(hub: Hub, tmp_path: Path, step: Any) -> None:
+    store = FileHashes(tmp_path / "fingerprints.json")
+    settings = {"name": "web", "where": "study.yaml:4", "locations": []}
+    loose = spec.source_config(Source(Read("hub", ID)))
+    with pytest.raises(RequestError) as caught:
+        spec.input_fingerprint(loose, settings, store)
+    assert "is not pinned" in caught.value.what
+    assert caught.value.remedy == f"Write the commit that it stands at now: revision: {COMMIT}"
+    pinned = spec.source_config(Source(Read("hub", ID, {"revision": COMMIT, "id": "id"})))
+    files = spec.input_fingerprint(pinned, settings, store)
+    store.save()
+    asked = len(hub.asked)
+    assert spec.input_fingerprint(pinned, settings, FileHashes(tmp_path / "fingerprints.json")) == files
+    assert len(hub.asked) == asked, "what lies at a commit was remembered"
+    made = step(
+        "pretrial.corpus.read:read_corpus", tmp_path / "out",
+        config=spec.corpus_config(pinned, files), settings=settings,
+    )  # fmt: skip
+    rows = [row for shard in made.facts["shards"] for row in pq.read_table(made.file(shard["file"])).to_pylist()]
+    assert [(row["id"], row["text"]) for row in rows] == [("a", "first"), ("b", "second"), ("7", "third")]
+    assert made.facts["quarantined"] == {"empty-text": 1}
