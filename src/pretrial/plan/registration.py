@@ -124,7 +124,7 @@ def recipe_of(study: Study, files: Mapping[str, str]) -> Json:
     trained = set(study.trained_sources)
     evaluate = said["evaluate"]
     return {
-        **{name: said[name] for name in ("model", "context", "tokenizer", "training", "carry")},
+        **{name: said[name] for name in _ACTING},
         "sources": {
             name: {**{key: value for key, value in source.items() if key != "max-epochs"}, "trained": name in trained}
             for name, source in said["sources"].items()
@@ -135,6 +135,9 @@ def recipe_of(study: Study, files: Mapping[str, str]) -> Json:
         "evaluate": {name: evaluate[name] for name in ("tasks", "domain-bytes", "items", "cloze-items")},
         "files": dict(files),
     }
+
+
+_ACTING = ("model", "context", "tokenizer", "near-duplicates", "decontaminate", "training", "carry")
 
 
 def files_of(graph: Graph) -> dict[str, str]:
