@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from pretrial.findings import Findings
 
 Json = dict[str, Any]
-REPORT_VERSION = 2
+REPORT_VERSION = 3
 __all__ = ["Outcome", "Places", "Trial", "places"]
 
 

@@ -118,9 +118,9 @@ def evaluation(category: str, task: str, draw: int, out: Path, *, items: int = 1
     rng = np.random.default_rng([draw, sum(map(ord, category + task))])
     chance = 0.25 if category == "cloze" else None
     values = []
-    for metric in TASK_METRICS[category]:
+    for metric in TASK_METRICS[category if category in TASK_METRICS else task]:
         for item in range(items):
-            share = metric in ("accuracy", "correct_choice_probability")
+            share = metric in ("accuracy", "acc", "acc_norm", "correct_choice_probability")
             weight = 1.0 if share or metric == "margin" else 100.0
             value = float(rng.random() < 0.6) if metric == "accuracy" else float(weight * rng.uniform(0.4, 0.6))
             values.append(ItemValue(metric, f"{task}-{item}", f"{task}-{item}", value, weight))

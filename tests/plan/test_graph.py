@@ -285,3 +285,12 @@ def test_what_is_not_there_is_said_before_anything_is_spent(plan: Plan, fields: 
     with pytest.raises(RequestError, match=message) as caught:
         plan(**fields)
     assert caught.value.where
+
+
+def test_benchmark_items_are_looked_for_also_where_they_may_stay(plan: Plan, data_dir: Path) -> None:
+    for decontaminate in (True, False):
+        graph = plan(data=data_dir, evaluate={"tasks": ["held-out", "piqa"]}, decontaminate=decontaminate)
+        assert {graph.steps[name].kind for name in graph.scans} == {"contamination"}
+        assert set(graph.scans) <= set(graph.wanted())
+        select = graph.steps["selection of documents"].inputs
+        assert any(name.startswith("contamination:") for name in select) == decontaminate

@@ -346,7 +346,15 @@ def example(*, source: str = "python") -> ReportData:
             )
         ],
         "funnel": [
-            {"source": named(name), "step": step, "part": part, "documents": documents, "bytes": size}
+            {
+                "source": named(name),
+                "made_from": "",
+                "step": step,
+                "part": part,
+                "documents": documents,
+                "bytes": size,
+                "tokens": size // 4 if step in ("trains", "held out") else None,
+            }
             for name, steps in {
                 "prose": [
                     ("read", False, 41_210, 11_800_000),
@@ -357,11 +365,114 @@ def example(*, source: str = "python") -> ReportData:
                 ],
                 "python": [
                     ("read", False, 3_310, 23_100_000),
-                    ("trains", True, 3_190, 22_400_000),
+                    ("stack-v2", False, 3_310, 23_100_000),
+                    ("trains", True, 2_990, 21_300_000),
                     ("held out", True, 120, 700_000),
+                    ("near-duplicates of documents that train", True, 150, 800_000),
+                    ("near-duplicates of held-out documents", True, 30, 200_000),
+                    ("held a benchmark item", True, 20, 100_000),
                 ],
             }.items()
             for step, part, documents, size in steps
+        ],
+        "rejects": [
+            {"source": "prose", "rule": "no-code", "reason": reason, "documents": documents}
+            for reason, documents in {
+                "symbols": 1_400,
+                "short": 600,
+                "braces": 200,
+                "keywords": 50,
+                "indented": 30,
+                "doctest": 20,
+                f"language={source}": 6,
+            }.items()
+        ],
+        "removed": [{"source": "prose", "rule": "no-code", "kind": "doctest", "bytes": 1_200_000}],
+        "near_duplicates": [
+            {
+                "source": name,
+                "documents": documents,
+                "near": 200,
+                "within": 180,
+                "across": 40,
+                "pairs_within": 310,
+                "pairs_across": 55,
+                "others": {other: 55},
+            }
+            for name, other, documents in (("prose", source, 38_904), (source, "prose", 3_310))
+        ],
+        "licences": [
+            {
+                "source": source,
+                "license": license,
+                "documents": documents,
+                "bytes": 7_000 * documents,
+                "share_documents": documents / 2_990,
+                "share_bytes": documents / 2_990,
+            }
+            for license, documents in {
+                "MIT": 1_500,
+                "Apache-2.0": 900,
+                "": 500,
+                "BSD-3-Clause": 60,
+                source: 20,
+                "ISC": 7,
+                "Zlib": 3,
+            }.items()
+        ],
+        "contamination": [
+            {
+                "source": source,
+                "benchmark": benchmark,
+                "documents": 3_310,
+                "contaminated": 24,
+                "rate": 24 / 3_310,
+                "items": items,
+                "of": items and 1_838,
+                "evaluated_found": items and 4,
+                "evaluated": items and 200,
+            }
+            for benchmark, items in (("any", None), ("piqa", 31))
+        ],
+        "arms": [
+            {
+                "variant": variant,
+                "benchmark": "piqa",
+                "evaluated": 200,
+                "before_documents": 20 * (variant != BASELINE),
+                "before_items": 27 * (variant != BASELINE),
+                "before_evaluated": 3 * (variant != BASELINE),
+                "documents": 0,
+                "items": 0,
+                "evaluated_found": 0,
+            }
+            for variant in VARIANTS
+        ],
+        "matches": [
+            {
+                "source": source,
+                "benchmark": "piqa",
+                "item": "00c0ffee00c0ffee",
+                "part": "question",
+                "document": f"README {source}",
+                "became": "held a benchmark item",
+                "overlap": 0.875,
+                "excerpt": f"keep a loaf of rye bread fresh {source}",
+            }
+        ],
+        "clean": [
+            {
+                "variant": variant,
+                "task": "piqa",
+                "metric": metric,
+                "value": 0.52,
+                "clean_value": 0.51,
+                "n": 200,
+                "n_clean": 196,
+                "difference": -0.01,
+            }
+            for variant in VARIANTS
+            for metric in ("acc", "acc_norm")
         ],
         "plan": plan,
         "differs": [
@@ -469,5 +580,10 @@ def hostile() -> ReportData:
         banners=[HOSTILE],
         warnings=[HOSTILE],
         missing=[{"variant": "code→text", "seed": 3, "reason": HOSTILE}],
+        funnel=[{**row, "made_from": HOSTILE, "step": row["step"] + HOSTILE} for row in data.funnel],
+        rejects=[{**row, "rule": HOSTILE, "reason": HOSTILE + row["reason"]} for row in data.rejects[:4]],
+        removed=[{**row, "rule": HOSTILE, "kind": HOSTILE} for row in data.removed],
+        licences=[{**row, "license": HOSTILE} for row in data.licences[:1]],
+        matches=[{**row, "document": HOSTILE, "item": HOSTILE, "excerpt": HOSTILE} for row in data.matches],
         environment=[{"name": HOSTILE, "value": HOSTILE}],
     )

@@ -149,6 +149,7 @@ def test_a_phone_needs_no_sideways_scrolling(browser: Any, kind: str, request: p
         {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True},
     )
     look(browser, report)
+    browser.execute_script("document.querySelectorAll('details').forEach(one => { one.open = true; })")
     assert browser.execute_script("return document.documentElement.clientWidth") == 390
     assert browser.execute_script("return document.documentElement.scrollWidth") <= 390
     wide = browser.execute_script(
@@ -192,7 +193,8 @@ def test_hostile_names_do_nothing(browser: Any, hostile_report: Path) -> None:
     assert look(browser, hostile_report) == []
     assert browser.execute_script("return typeof window.pwned") == "undefined"
     assert browser.execute_script("return document.querySelectorAll('main img').length") == 0
-    for chart in ("effects-0", "mixture-0"):
+    browser.execute_script("document.querySelectorAll('details').forEach(one => { one.open = true; })")
+    for chart in ("effects-0", "mixture-0", "funnel-0"):
         browser.execute_script(
             f"const mark = document.querySelector('[data-chart={chart}] svg .mark-rect path, "
             f"[data-chart={chart}] svg .mark-symbol path');"
@@ -210,6 +212,10 @@ def test_paper_is_light_and_keeps_the_charts(browser: Any, report: Path) -> None
     look(browser, report)
     assert browser.execute_script(GROUND) == "rgb(255, 255, 255)"
     assert browser.execute_script("return getComputedStyle(document.querySelector('nav')).display") == "none"
+    seen = "return Array.from(document.querySelectorAll('details table')).map(table => table.checkVisibility())"
+    assert set(browser.execute_script(seen)) == {True}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "screen"})
+    assert set(browser.execute_script(seen)) == {False}
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pretrial.report import figures
-from pretrial.report.data import ReportData
+from pretrial.report.data import FunnelStep, ReportData
 from pretrial.report.figures import curves
 
 NAMES = [
@@ -112,6 +112,55 @@ def test_parts_of_a_source_stand_end_to_end(data: ReportData) -> None:
     (parts,) = [values for values in figures.page_spec(drawn.panels[0])["datasets"].values() if values[0]["part"]]
     assert [part["from"] for part in parts] == [0, 8_400_000, 8_770_000]
     assert [part["to"] for part in parts] == [8_400_000, 8_770_000, 9_210_000]
+
+
+def many(data: ReportData, sources: int, steps: int) -> ReportData:
+    """Sources with this many steps, of which every third changes nothing, and one more documents' end each."""
+    ends = ["trains", "held out", "near-duplicates of documents that train", "near-duplicates of held-out documents"]
+    rows: list[FunnelStep] = []
+    for number in range(sources):
+        row: FunnelStep = {
+            "source": f"web-code/language-{number}",
+            "made_from": "web-code" if number else "",
+            "step": "read",
+            "part": False,
+            "documents": 1000,
+            "bytes": 100_000,
+            "tokens": None,
+        }
+        for step in range(steps):
+            less = 50 * (step - (step + 1) // 3)
+            rows.append({**row, "step": f"rule-{step}", "documents": 1000 - less, "bytes": 100_000 - 100 * less})
+        rows += [{**row, "step": end, "part": True, "documents": 10, "bytes": 1000} for end in ends]
+        rows.append({**row, "step": "held a benchmark item", "part": True, "documents": 0, "bytes": 0})
+    return dataclasses.replace(data, funnel=rows)
+
+
+def test_steps_that_changed_nothing_and_empty_parts_are_not_drawn(data: ReportData) -> None:
+    drawn = figures.funnel(many(data, 2, 12))
+    assert drawn is not None
+    own = [row["step"] for row in drawn.rows if row["source"] == "web-code/language-1"]
+    left = [0, 1, 3, 4, 6, 7, 9, 10]
+    assert own[: len(left)] == [f"rule-{step}" for step in left]
+    assert own[len(left) :] == [
+        "trains",
+        "held out",
+        "near-duplicates of documents that train",
+        "near-duplicates of held-out documents",
+    ]
+    assert [panel.note for panel in drawn.panels] == ["", "made from web-code"]
+
+
+def test_the_funnel_of_ten_sources_stays_readable(data: ReportData) -> None:
+    drawn = figures.funnel(many(data, 10, 12))
+    assert drawn is not None
+    assert len(drawn.panels) == 10
+    root = ElementTree.fromstring(figures.svg(drawn))
+    assert float(root.attrib["height"]) < 2700
+    # Long names stand on two lines, whole.
+    words = [(element.text or "").strip() for element in root.iter() if element.tag.endswith(("}text", "}tspan"))]
+    assert {"near-duplicates of", "documents that train", "held-out documents"} <= set(words)
+    assert not [word for word in words if word.endswith("…")]
 
 
 def test_every_panel_says_what_it_shows(data: ReportData) -> None:

@@ -22,6 +22,7 @@ from pretrial.report import format as text
 from pretrial.report import page, tables, write
 from pretrial.report.data import ReportData
 from pretrial.report.figures import figures
+from pretrial.report.summaries import main_licences, reject_reasons
 from pretrial.report.terminal import comparison_lines
 
 
@@ -236,7 +237,7 @@ def test_chance_stands_beside_accuracies_and_in_their_definition(cloze: ReportDa
 def test_every_table_of_the_page_has_its_file(report: Path, data: ReportData) -> None:
     content = (report / "index.html").read_text(encoding="utf-8")
     parts = content.split('<script type="application/json"')[0].split("<table")[1:]
-    assert len(parts) == 8
+    assert len(parts) == 17
     for part in parts:
         link = re.search(r'<p class="files"><a href="([^"]+\.csv)">', part)
         assert link is not None, part[:80]
@@ -250,6 +251,74 @@ def test_every_table_of_the_page_has_its_file(report: Path, data: ReportData) ->
         if (row["variant"], row["stage"], row["source"]) == ("text→text", "1", "prose")
     ]
     assert row["mean_attended_context"] == pytest.approx(91.25 + 2 / 7)
+
+
+def test_a_source_says_where_its_documents_ended_and_what_it_was_made_from(data: ReportData) -> None:
+    made = [{**row, "made_from": "prose"} if row["source"] == "python" else row for row in data.funnel]
+    words = parse(render(dataclasses.replace(data, funnel=made))).text
+    assert "python made from prose 3,310 read (23.1 MB), 3,310 left by its steps (23.1 MB)" in words
+    assert "trains: 2,990 (21.3 MB, 5.33M tokens) held out: 120 (700 KB, 175K tokens)" in words
+    assert "near-duplicates of documents that train: 150 (800 KB); near-duplicates of held-out documents: 30" in words
+
+
+def test_long_lists_of_reasons_and_licences_end_in_the_others(data: ReportData, plain: Reader) -> None:
+    assert [row["reason"] for row in reject_reasons(data)] == [
+        "symbols",
+        "short",
+        "braces",
+        "keywords",
+        "indented",
+        "2 others",
+    ]
+    assert reject_reasons(data)[-1]["documents"] == 26
+    assert sum(row["documents"] for row in main_licences(data)) == 2_990
+    assert [row["license"] for row in main_licences(data)] == ["MIT", "Apache-2.0", "", "BSD-3-Clause", "3 others"]
+    assert "not stated 500" in plain.text
+    six = dataclasses.replace(data, rejects=data.rejects[:6])
+    assert [row["reason"] for row in reject_reasons(six)][-1] == "doctest"
+    written = tables.small_tables(data)
+    assert len(written["rejects"][1]) == 7
+    assert len(written["licences"][1]) == 7
+
+
+def test_benchmark_items_are_told_by_source_and_by_arm(plain: Reader) -> None:
+    assert "python piqa 24 of 3,310 0.73% 31 of 1,838 4 of 200" in plain.text
+    assert "python any 24 of 3,310 0.73% – –" in plain.text
+    assert "balanced→ text piqa 20 3 of 200 0 0 of 200" in plain.text
+
+
+def test_clean_scores_stand_beside_the_benchmarks_first_metric(data: ReportData, plain: Reader) -> None:
+    words = plain.text
+    assert words.index("Benchmarks on clean items") < words.index("What differs between the arms")
+    assert "piqa acc 0.520 0.510 −0.010 196 of 200" in words
+    assert "acc_norm" not in words
+    none = [{**row, "clean_value": None, "difference": None, "n_clean": 0} for row in data.clean]
+    assert "piqa acc 0.520 – – 0 of 200" in parse(render(dataclasses.replace(data, clean=none))).text
+    share = [{"metric": "acc", "version": 1, "unit": "share", "higher_is_better": True, "sentence": "A share."}]
+    shown = dataclasses.replace(data, definitions=[*data.definitions, *share])
+    assert "piqa acc 52.0% 51.0% −1.0 points 196 of 200" in parse(render(shown)).text
+    assert page.clean_table(dataclasses.replace(shown, clean=none))[0]["rows"][0]["difference"] == text.DASH
+
+
+def test_a_study_without_benchmarks_near_duplicates_and_rules_has_none_of_their_tables(data: ReportData) -> None:
+    bare = dataclasses.replace(
+        data,
+        rejects=[],
+        removed=[],
+        near_duplicates=[],
+        licences=[],
+        contamination=[],
+        arms=[],
+        matches=[],
+        clean=[],
+    )
+    words = parse(render(bare)).text
+    for absent in ("Near-duplicates", "Benchmark items", "Licences", "clean items", "dropped", "taken out"):
+        assert absent not in words
+    assert "Every step of every source" in words
+    assert {"rejects", "removed", "near-duplicates", "licences", "contamination", "matches", "clean"}.isdisjoint(
+        tables.small_tables(bare)
+    )
 
 
 def test_what_has_no_result_is_listed_with_its_file(data: ReportData, tmp_path: Path) -> None:
@@ -409,6 +478,11 @@ def test_terminal_takes_control_characters_out_of_names(data: ReportData) -> Non
         (text.exponent(2.31e13), "2.3 × 10¹³"),
         (text.probability(0.0004), "< 0.001"),
         (text.listing(["a", "b", "c"]), "a, b and c"),
+        (text.small_share(24 / 3310), "0.73%"),
+        (text.small_share(1 / 3e6), "0.000033%"),
+        (text.small_share(0.0), "0%"),
+        (text.small_share(1.0), "100%"),
+        (text.small_share(None), "–"),
     ],
 )
 def test_numbers_as_people_read_them(made: str, shown: str) -> None:

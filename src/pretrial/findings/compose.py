@@ -15,6 +15,8 @@ from pretrial.analysis.means import category_means
 from pretrial.errors import RequestError
 from pretrial.execute.runner import Runner
 from pretrial.findings import tables
+from pretrial.findings.contamination import Contamination
+from pretrial.findings.corpora import Corpora
 from pretrial.findings.design import lost_evaluations, make_design, measured, missing_seeds
 from pretrial.findings.sections import Sections
 from pretrial.findings.shelf import Shelf
@@ -80,9 +82,12 @@ def find(
     design = make_design(study, graph, registered, windows, done, missing, lost, accepted=accepted)
     items = tables.item_table(graph, shelf, done)
     cells = ItemTable.from_columns(items.to_pydict())
-    analysis = analyse(cells, design)
+    contamination = Contamination(study, graph, shelf, items)
+    analysis = contamination.flagged(analyse(cells, design))
+    corpora = Corpora(study, graph, shelf)
     sections = Sections(study, graph, shelf, registered, windows, record, accepted=accepted)
-    training = sections.training()  # before warnings, which say what of it could not be read
+    # Before warnings, which say what of it could not be read.
+    training, licences, matches = sections.training(), corpora.licences(), contamination.matches()
     model_parameters = parameters(study.model, graph.vocabulary)
     found = ReportData(
         study=study.name,
@@ -105,7 +110,7 @@ def find(
         shows=list(analysis.shows),
         does_not_show=list(analysis.does_not_show),
         banners=sections.banners(),
-        warnings=sections.warnings(),
+        warnings=[*contamination.warnings(), *sections.warnings()],
         missing=tables.missing_rows(graph, missing, lost, design.categories),
         results=tables.result_rows(shelf, done, design, category_means(cells, design)),
         comparisons=[row.to_row() for row in analysis.comparisons],
@@ -113,7 +118,15 @@ def find(
         training=training,
         evaluation=tables.evaluation_points(done),
         anchors=tables.anchor_rows(graph, shelf),
-        funnel=sections.funnel(),
+        funnel=corpora.funnel(),
+        rejects=corpora.rejects(),
+        removed=corpora.removed(),
+        near_duplicates=corpora.near_duplicates(),
+        licences=licences,
+        contamination=contamination.sources(),
+        arms=contamination.arms(),
+        matches=matches,
+        clean=contamination.clean(),
         plan=sections.plan(),
         differs=sections.differs(),
         equal=sections.equal(),

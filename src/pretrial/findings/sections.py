@@ -26,13 +26,6 @@ from pretrial.study.schema import Study
 
 Json = dict[str, Any]
 _CURVE_POINTS = 200
-_PARTS = {
-    "train": "trains",
-    "held_out": "held out",
-    "duplicate": "exact copies, left out",
-    "excluded": "held-out text, left out",
-}
-"""Where documents end, in words and in this order; others keep their names and come last."""
 
 
 class Sections:
@@ -114,32 +107,6 @@ class Sections:
         name = self.graph.checkpoints[variant, seed, self.graph.courses[variant].end]
         path = self.shelf.file(name, "metrics.jsonl")
         return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path is not None else []
-
-    def funnel(self) -> list[report.FunnelStep]:
-        """What was left of each source after every step of reading, and what became of that."""
-        found: list[report.FunnelStep] = []
-        select = self.shelf.find("selection of documents")
-        for source in self.study.sources:
-            corpus = self.shelf.find(f"corpus {source}")
-            if corpus is None:
-                continue
-            steps = [(step["step"], False, step) for step in corpus.facts["funnel"]]
-            if select is not None:
-                counts = select.facts["sources"][source]
-                parts = {n: c for n, c in counts.items() if isinstance(c, dict) and "documents" in c}
-                order = [*(n for n in _PARTS if n in parts), *(n for n in parts if n not in _PARTS)]
-                steps += [(_PARTS.get(n, n.replace("_", " ")), True, parts[n]) for n in order]
-            found += [
-                {
-                    "source": source,
-                    "step": name,
-                    "part": part,
-                    "documents": count["documents"],
-                    "bytes": count["bytes"],
-                }
-                for name, part, count in steps
-            ]
-        return found
 
     def plan(self) -> list[report.PlanStage]:
         """Stages by variant."""

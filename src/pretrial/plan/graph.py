@@ -67,6 +67,7 @@ class Graph:
         evaluations: what is measured, by variant and seed.
         anchors: (variant, category, task) to its step.
         ledgers: (variant, seed) to its step.
+        scans: steps that look for benchmark items in sources that are trained on.
     """
 
     study: Study
@@ -77,6 +78,7 @@ class Graph:
     evaluations: tuple[Evaluated, ...]
     anchors: dict[tuple[str, str, str], str]
     ledgers: dict[tuple[str, int], str]
+    scans: tuple[str, ...]
     vocabulary: int
     options: Options = field(repr=False)
 
@@ -100,6 +102,7 @@ class Graph:
                     names += [self.checkpoints[variant, seed, mark.tokens], *said.get((mark, seed), [])]
             names.append(ledger)
         names += [anchor for (variant, _, _), anchor in self.anchors.items() if variant in chosen]
+        names += self.scans
         return tuple(dict.fromkeys(names))
 
     def ends(self, variant: str) -> Mark:
@@ -157,6 +160,7 @@ class _Builder:
         self.options = options
         self.steps: dict[str, Step] = {}
         self._bench_configs: dict[str, Json] = {}
+        self.scans: tuple[str, ...] = ()
 
     def build(self) -> Graph:
         study = self.study
@@ -186,6 +190,7 @@ class _Builder:
             evaluations=tuple(evaluations),
             anchors=anchors,
             ledgers=ledgers,
+            scans=self.scans,
             vocabulary=vocabulary,
             options=self.options,
         )
@@ -330,7 +335,7 @@ class _Builder:
         """Items of the benchmarks in use, in each source that is trained on, as inputs."""
         study = self.study
         bench = [task for task in study.evaluate.tasks if task in BENCHMARKS]
-        if not bench or not study.decontaminate:
+        if not bench:
             return {}
         data = self.options.data
         assert data is not None  # _check_suites: the benchmarks' files are there.
@@ -359,7 +364,9 @@ class _Builder:
                     about={"source": name},
                 )
             )
-        return inputs
+        # Also where they stay, it is counted which arm has which.
+        self.scans = tuple(inputs.values())
+        return inputs if study.decontaminate else {}
 
     def _tokens(self) -> None:
         study = self.study

@@ -135,10 +135,108 @@ class FunnelStep(TypedDict):
     """What was left of a source after a step of reading, in order; then the parts that this falls into."""
 
     source: str
+    made_from: str  # the source whose documents it has; "" for one that was read
     step: str  # "read", "no-code"; of the parts "trains", "held out", "exact copies, left out" and the like
     part: bool  # one of the parts, which add up to what the last step of reading left
     documents: int
     bytes: int
+    tokens: int | None  # marks between documents included; None where these documents were not tokenised
+
+
+class Rejects(TypedDict):
+    """Why documents of a source were dropped."""
+
+    source: str
+    rule: str  # "skipped" and "quarantined" are no rules: what a reader left aside, and what it could not use
+    reason: str
+    documents: int
+
+
+class Removed(TypedDict):
+    """What a rule or transform took out of documents that stayed."""
+
+    source: str
+    rule: str
+    kind: str
+    bytes: int
+
+
+class NearDuplicates(TypedDict):
+    """Near-duplicates of a source's documents, as found: before any left training."""
+
+    source: str
+    documents: int
+    near: int  # documents that are near to another one
+    within: int  # of them, near to one of their own source
+    across: int  # near to one of another source
+    pairs_within: int
+    pairs_across: int
+    others: Mapping[str, int]  # pairs with each other source
+
+
+class Licence(TypedDict):
+    """Documents of a source under one licence: those that train, of a transfer domain those held out."""
+
+    source: str
+    license: str  # as the documents or the study say; "" where nobody says
+    documents: int
+    bytes: int
+    share_documents: float
+    share_bytes: float
+
+
+class Contamination(TypedDict):
+    """Items of a benchmark in the documents of a source, as read: before any left training."""
+
+    source: str
+    benchmark: str  # "any" for all of them together
+    documents: int
+    contaminated: int  # documents that hold an item
+    rate: float
+    items: int | None  # different items found; None for "any"
+    of: int | None  # items of the benchmark
+    evaluated_found: int | None  # of the items that are evaluated, those found
+    evaluated: int | None
+
+
+class ArmContamination(TypedDict):
+    """Items of a benchmark in all documents of the sources that a variant trains on."""
+
+    variant: str
+    benchmark: str
+    evaluated: int  # items that are evaluated
+    before_documents: int  # documents with an item that it would have had without decontamination
+    before_items: int
+    before_evaluated: int  # of the items found, those that are evaluated
+    documents: int  # the same of what it had
+    items: int
+    evaluated_found: int
+
+
+class Match(TypedDict):
+    """An example of a benchmark item in a document."""
+
+    source: str
+    benchmark: str
+    item: str
+    part: str  # "question", "answer", "solution" and the like
+    document: str
+    became: str  # where the document ended, in the words of the funnel
+    overlap: float  # share of the item's text that the document holds
+    excerpt: str
+
+
+class Clean(TypedDict):
+    """A benchmark's score at a variant's end beside that on the items that no source held."""
+
+    variant: str
+    task: str
+    metric: str
+    value: float  # means over seeds
+    clean_value: float | None  # None where every item was held by some source
+    n: int
+    n_clean: int
+    difference: float | None  # clean_value − value
 
 
 class PlanStage(TypedDict):
@@ -262,6 +360,22 @@ class ReportData:
     """3-gram and zstd beside bits per byte, 3-gram beside the accuracy of cloze."""
     funnel: list[FunnelStep] = field(default_factory=list)
     """From documents read to where they ended, per source."""
+    rejects: list[Rejects] = field(default_factory=list)
+    """Documents that rules dropped, and what never became a document, by source, rule and reason."""
+    removed: list[Removed] = field(default_factory=list)
+    """Bytes that rules and transforms took out of documents that stayed."""
+    near_duplicates: list[NearDuplicates] = field(default_factory=list)
+    """Near-duplicates by source."""
+    licences: list[Licence] = field(default_factory=list)
+    """Licences of what trains, by source, the largest share of bytes first."""
+    contamination: list[Contamination] = field(default_factory=list)
+    """Benchmark items by source; a source's row for "any" comes first."""
+    arms: list[ArmContamination] = field(default_factory=list)
+    """Benchmark items by variant."""
+    matches: list[Match] = field(default_factory=list)
+    """Some of the benchmark items that documents held, the fullest matches of each source and benchmark."""
+    clean: list[Clean] = field(default_factory=list)
+    """Scores of benchmarks on the items that no source held, beside those on all."""
     plan: list[PlanStage] = field(default_factory=list)
     """Stages by variant."""
     differs: list[Difference] = field(default_factory=list)

@@ -84,6 +84,11 @@ def share(number: float | None) -> str:
     return f"{100 * number:.2f}".rstrip("0").rstrip(".") + "%"
 
 
+def small_share(number: float | None) -> str:
+    """A share that may be tiny, to two digits: `3.1%`, `0.0042%`."""
+    return DASH if number is None else f"{float(f'{100 * number:.2g}'):.10f}".rstrip("0").rstrip(".") + "%"
+
+
 def probability(p: float | None) -> str:
     """`0.003`, or `< 0.001`."""
     if p is None:

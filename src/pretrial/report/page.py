@@ -30,7 +30,14 @@ from pretrial.report import format as text
 from pretrial.report.compared import comparison_groups
 from pretrial.report.data import Claim, ReportData
 from pretrial.report.figures import Figure
-from pretrial.report.summaries import anchor_rows, ledger_means
+from pretrial.report.summaries import (
+    anchor_rows,
+    first_clean,
+    funnel_ends,
+    ledger_means,
+    main_licences,
+    reject_reasons,
+)
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -51,6 +58,7 @@ def render(data: ReportData, figures: Sequence[Figure], downloads: Sequence[tupl
         size=text.size,
         duration=text.duration,
         share=text.share,
+        small_share=text.small_share,
         rate=text.rate,
         exponent=text.exponent,
         listing=text.listing,
@@ -70,6 +78,10 @@ def render(data: ReportData, figures: Sequence[Figure], downloads: Sequence[tupl
         methods=list(dict.fromkeys(row["method"] for row in data.final_comparisons() if row["method"])),
         ledger=ledger_means(data),
         anchors=anchor_table(data),
+        clean=clean_table(data),
+        sources=funnel_ends(data),
+        rejects=reject_reasons(data),
+        licences=main_licences(data),
         guesses=guesses(data),
         colour=functools.partial(drawing.variant_colour, data),
         style=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8") + _colours()),
@@ -282,6 +294,27 @@ def anchor_table(data: ReportData) -> list[dict[str, Any]]:
                 "variants": [(text.value(row["value"], unit), text.value(row["three_gram"], unit)) for row in variants],
             }
         )
+    return made
+
+
+def clean_table(data: ReportData) -> list[dict[str, Any]]:
+    """Benchmarks on clean items as texts: of each its first metric, by variant."""
+    made = []
+    for (task, metric), rows in itertools.groupby(first_clean(data), key=lambda row: (row["task"], row["metric"])):
+        unit = data.definition(metric)["unit"]
+        points = " points" if unit == "share" else ""
+        shown = [
+            {
+                "variant": row["variant"],
+                "value": text.value(row["value"], unit),
+                "clean": text.value(row["clean_value"], unit),
+                "difference": text.difference(row["difference"], unit) + points * (row["difference"] is not None),
+                "n": text.count(row["n"]),
+                "n_clean": text.count(row["n_clean"]),
+            }
+            for row in rows
+        ]
+        made.append({"task": task, "metric": metric, "rows": shown})
     return made
 
 

@@ -1,4 +1,4 @@
-"""What the page shows as a summary of longer tables: the ledger over seeds, and variants beside their anchors."""
+"""What the page shows as a summary of longer tables: the ledger over seeds, variants beside their anchors, sources."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from pretrial.report.data import ReportData, Row
+from pretrial.report.data import Clean, FunnelStep, Licence, Rejects, ReportData, Row
 
 _LEDGER_KEYS = ("variant", "seed", "stage", "source")
+_REASONS = 5
+_LICENCES = 4
 
 
 def _mean(values: Iterable[float | None]) -> float | None:
@@ -63,3 +65,78 @@ def anchor_rows(data: ReportData) -> list[Row]:
                 }
             )
     return made
+
+
+def funnel_ends(data: ReportData) -> list[dict[str, Any]]:
+    """One row per source: its first and last step of reading, and its parts with documents: tokenised ones, others."""
+    groups: dict[str, list[FunnelStep]] = {}
+    for row in data.funnel:
+        groups.setdefault(row["source"], []).append(row)
+    return [
+        {
+            "source": source,
+            "made_from": rows[0]["made_from"],
+            "read": next((row for row in rows if not row["part"]), None),
+            "left": next((row for row in reversed(rows) if not row["part"]), None),
+            "used": [row for row in rows if row["part"] and row["documents"] and row["tokens"] is not None],
+            "rest": [row for row in rows if row["part"] and row["documents"] and row["tokens"] is None],
+        }
+        for source, rows in groups.items()
+    ]
+
+
+def reject_reasons(data: ReportData) -> list[Rejects]:
+    """The rejects, of each rule of a source the most frequent reasons and the others together."""
+    groups: dict[tuple[str, str], list[Rejects]] = {}
+    for row in data.rejects:
+        groups.setdefault((row["source"], row["rule"]), []).append(row)
+    shown: list[Rejects] = []
+    for (source, rule), rows in groups.items():
+        few = rows if len(rows) <= _REASONS + 1 else rows[:_REASONS]
+        shown += few
+        rest = rows[len(few) :]
+        if rest:
+            documents = sum(row["documents"] for row in rest)
+            shown.append({"source": source, "rule": rule, "reason": _others(rest), "documents": documents})
+    return shown
+
+
+def main_licences(data: ReportData) -> list[Licence]:
+    """The licences, of each source the largest and the others together."""
+    groups: dict[str, list[Licence]] = {}
+    for row in data.licences:
+        groups.setdefault(row["source"], []).append(row)
+    shown: list[Licence] = []
+    for source, rows in groups.items():
+        few = rows if len(rows) <= _LICENCES + 1 else rows[:_LICENCES]
+        shown += few
+        rest = rows[len(few) :]
+        if rest:
+            shown.append(
+                {
+                    "source": source,
+                    "license": _others(rest),
+                    "documents": sum(row["documents"] for row in rest),
+                    "bytes": sum(row["bytes"] for row in rest),
+                    "share_documents": math.fsum(row["share_documents"] for row in rest),
+                    "share_bytes": math.fsum(row["share_bytes"] for row in rest),
+                }
+            )
+    return shown
+
+
+def first_clean(data: ReportData) -> list[Clean]:
+    """Of the scores on clean items, those of each task's first metric, by task and variant."""
+    first: dict[str, str] = {}
+    order = {definition["metric"]: place for place, definition in enumerate(data.definitions)}
+    for row in data.clean:
+        known = first.setdefault(row["task"], row["metric"])
+        if order.get(row["metric"], len(order)) < order.get(known, len(order)):
+            first[row["task"]] = row["metric"]
+    return [
+        row for task, metric in first.items() for row in data.clean if (row["task"], row["metric"]) == (task, metric)
+    ]
+
+
+def _others(rows: list[Any]) -> str:
+    return f"{len(rows)} others"

@@ -148,9 +148,58 @@ def small_tables(data: ReportData) -> dict[str, tuple[tuple[str, ...], list[Row]
             "the ledger as means over seeds",
         ),
         "sources": (
-            ("source", "step", "part", "documents", "bytes"),
+            ("source", "made_from", "step", "part", "documents", "bytes", "tokens"),
             [*data.funnel],
             "what was left of each source, and where it ended",
+        ),
+        "rejects": (
+            ("source", "rule", "reason", "documents"),
+            [*data.rejects],
+            "why documents were dropped, by source, rule and reason",
+        ),
+        "removed": (
+            ("source", "rule", "kind", "bytes"),
+            [*data.removed],
+            "bytes that rules and transforms took out of documents that stayed",
+        ),
+        "near-duplicates": (
+            ("source", "documents", "near", "within", "across", "pairs_within", "pairs_across", "others"),
+            [
+                {**row, "others": [f"{source} {count}" for source, count in row["others"].items()]}
+                for row in data.near_duplicates
+            ],
+            "near-duplicates within and across sources",
+        ),
+        "licences": (
+            ("source", "license", "documents", "bytes", "share_documents", "share_bytes"),
+            [*data.licences],
+            "licences of what trains, by source",
+        ),
+        "contamination": (
+            (
+                "source", "benchmark", "documents", "contaminated", "rate", "items", "of", "evaluated_found",
+                "evaluated",
+            ),
+            [*data.contamination],
+            "benchmark items in the documents of each source",
+        ),
+        "contamination-arms": (
+            (
+                "variant", "benchmark", "evaluated", "before_documents", "before_items", "before_evaluated",
+                "documents", "items", "evaluated_found",
+            ),
+            [*data.arms],
+            "benchmark items that each arm had in its training documents, and would have had",
+        ),
+        "matches": (
+            ("source", "benchmark", "item", "part", "document", "became", "overlap", "excerpt"),
+            [*data.matches],
+            "examples of benchmark items in documents",
+        ),
+        "clean": (
+            ("variant", "task", "metric", "value", "clean_value", "n", "n_clean", "difference"),
+            [*data.clean],
+            "benchmarks on the items that no source held, beside all",
         ),
         "plan": (
             (

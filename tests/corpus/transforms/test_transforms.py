@@ -105,7 +105,7 @@ def test_names_lose_their_meaning_and_nothing_else(module: Any) -> None:
         if isinstance(old, ast.Name) and isinstance(new, ast.Name)
     }
     assert len({old for old, _ in pairs}) == len(pairs) == len({new for _, new in pairs}), "one new name for each"
-    assert renamed.removed["names"] > 20
+    assert len({new for old, new in pairs if old != new}) > 20
     constants = [n.value for n in ast.walk(before) if isinstance(n, ast.Constant)]
     assert [n.value for n in ast.walk(after) if isinstance(n, ast.Constant)] == constants
 

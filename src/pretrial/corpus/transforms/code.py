@@ -111,7 +111,7 @@ class RenameIdentifiers:
                     names[value] = next(fresh)
                 value = names[value]
             out.append(value)
-        return Result("".join(out), {"names": len(names)} if names else {})
+        return Result("".join(out))
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,11 @@ import altair as alt
 from pretrial.report import format as text
 from pretrial.report.data import ReportData, Row
 from pretrial.report.figures.base import SHORT, Canvas, Chart, Figure, Panel, present, source_colours
+
+_LABEL = 23
+"""Characters of a step's name on one line."""
+_LINES = "split(datum.label, '\\n')"
+_CENTRED = "-6.5 * (length(split(datum.label, '\\n')) - 1)"
 
 
 def realised(data: ReportData) -> list[dict[str, Any]]:
@@ -144,9 +150,23 @@ def _mixture_panel(data: ReportData, stage: str, rows: Sequence[Row], colours: M
     return Panel(f"stage {stage}", "", 34 * len(arms), f"Realised mixture of stage {stage}. {said}.", draw)
 
 
+def _drawn(steps: Sequence[Row]) -> list[Row]:
+    """A source's steps that left less than the one before, its first one, and the parts that have documents."""
+    kept: list[Row] = []
+    for step in steps:
+        if step["part"]:
+            if step["documents"]:
+                kept.append(step)
+        elif not kept or any(step[what] != kept[-1][what] for what in ("documents", "bytes")):
+            kept.append(step)
+    return kept
+
+
 def funnel(data: ReportData) -> Figure | None:
     """Bytes of each source that every step of reading left, and the parts that this falls into; a panel per source."""
-    rows: list[dict[str, Any]] = [{**row} for row in data.funnel if row["documents"] or not row["part"]]
+    rows: list[dict[str, Any]] = []
+    for source in dict.fromkeys(row["source"] for row in data.funnel):
+        rows += [{**row} for row in _drawn([row for row in data.funnel if row["source"] == source])]
     if not rows:
         return None
     colours = source_colours(data)
@@ -157,42 +177,54 @@ def funnel(data: ReportData) -> Figure | None:
         for row in (row for row in rows if row["source"] == source):
             begin = at if row["part"] else 0
             at = begin + row["bytes"] if row["part"] else 0
+            made_from = row["made_from"]
+            tokens = "" if row["tokens"] is None else f", {text.short(row['tokens'])} tokens"
             chosen.append(
                 {
                     "step": row["step"],
+                    "label": "\n".join(textwrap.wrap(row["step"], _LABEL, break_on_hyphens=False)),
                     "part": row["part"],
                     "from": begin,
                     "to": begin + row["bytes"],
                     "bytes": row["bytes"],
                     "documents": row["documents"],
-                    "shown": f"{text.size(row['bytes'])}, {text.count(row['documents'])} documents",
+                    "shown": f"{text.size(row['bytes'])}, {text.count(row['documents'])} documents{tokens}",
                 }
             )
-        panels.append(_funnel_panel(source, chosen, colours[source]))
+        panels.append(_funnel_panel(source, f"made from {made_from}" if made_from else "", chosen, colours[source]))
     return Figure(
         name="funnel",
         title="From documents read to where they ended",
         caption=(
-            "Solid: bytes of each source that every step of reading left. Pale: the parts that this falls into, end "
-            "to end. Scales start at zero and differ."
+            "Solid: bytes of each source that every step of reading left; steps that changed nothing are not drawn. "
+            "Pale: the parts that this falls into, end to end. Scales start at zero and differ."
         ),
         panels=tuple(panels),
         legend=(),
-        columns=("source", "step", "part", "documents", "bytes"),
+        columns=("source", "made_from", "step", "part", "documents", "bytes", "tokens"),
         rows=tuple(rows),
     )
 
 
-def _funnel_panel(source: str, values: list[dict[str, Any]], colour: int) -> Panel:
-    steps = [value["step"] for value in values]
+def _funnel_panel(source: str, note: str, values: list[dict[str, Any]], colour: int) -> Panel:
+    steps = [value["label"] for value in values]
 
     def draw(canvas: Canvas) -> Chart:
         palette = canvas.palette
         y = alt.Y(
-            "step:N",
+            "label:N",
             scale=alt.Scale(domain=steps),
             title=None,
-            axis=alt.Axis(domain=False, ticks=False, labelPadding=8, labelLimit=140, grid=False),
+            axis=alt.Axis(
+                domain=False,
+                ticks=False,
+                labelPadding=8,
+                labelLimit=150,
+                grid=False,
+                labelExpr=_LINES,
+                labelOffset=alt.ExprRef(_CENTRED),
+                labelOverlap=False,
+            ),
         )
         tips = [
             alt.Tooltip("step:N", title="step"),
@@ -210,4 +242,5 @@ def _funnel_panel(source: str, values: list[dict[str, Any]], colour: int) -> Pan
         return alt.layer(*layers)
 
     said = "; ".join(f"{'of these ' if value['part'] else ''}{value['step']}: {value['shown']}" for value in values)
-    return Panel(source, "", 28 * len(values), f"What became of {source}. {said}.", draw)
+    made = f", {note}" if note else ""
+    return Panel(source, note, 28 * len(values), f"What became of {source}{made}. {said}.", draw)
