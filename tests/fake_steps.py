@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
+import random
 import signal
 import time
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,7 @@ from pretrial.errors import DivergedError, Interrupted, RequestError, RunError
 
 
 def write(ctx: Any) -> dict[str, Any]:
-    """Its value and its inputs' values, joined; `settings.log` gets a line each time this really runs."""
+    """Its value and its inputs' values, joined; `settings.log` (or `ran` in it) gets a line whenever this runs."""
     inputs = [ctx.inputs[name].file("value").read_text() for name in sorted(ctx.inputs)]
     value = "+".join([str(ctx.config["value"]), *inputs])
     (ctx.out / "value").write_text(value)
@@ -119,6 +122,34 @@ def part(ctx: Any) -> dict[str, Any]:
     return {}
 
 
+def heavy(ctx: Any) -> dict[str, Any]:
+    """Sub-steps that write a few hundred kilobytes each and take `settings.each` seconds; facts of all of them."""
+    made = ctx.map(
+        "heavy-part",
+        1,
+        [{"value": value} for value in ctx.config["parts"]],
+        "fake_steps:heavy_part",
+        settings=[dict(ctx.settings) for _ in ctx.config["parts"]],
+    )
+    (ctx.out / "value").write_text("\n".join(artefact.content for artefact in made))
+    return {artefact.facts["value"]: artefact.facts["bytes"] for artefact in made}
+
+
+def heavy_part(ctx: Any) -> dict[str, Any]:
+    """Bytes that follow from the value; who began it is noted in the folder `settings.log`."""
+    value = ctx.config["value"]
+    note = Path(ctx.settings["log"]) / f"begun-{uuid.uuid4().hex}"
+    note.with_suffix(".tmp").write_text(json.dumps({"value": value, "parent": os.getppid()}))
+    note.with_suffix(".tmp").rename(note)
+    draw = random.Random(value)
+    (ctx.out / "folder").mkdir()
+    for name in ("a", "folder/b"):
+        (ctx.out / name).write_bytes(draw.randbytes(200_000))
+        time.sleep(ctx.settings["each"] / 2)
+    return {"value": value, "bytes": 400_000}
+
+
 def _note(ctx: Any, what: str) -> None:
-    with Path(ctx.settings["log"]).open("a") as log:
+    path = Path(ctx.settings["log"])
+    with (path / "ran" if path.is_dir() else path).open("a") as log:
         log.write(what + "\n")

@@ -18,7 +18,9 @@ ORDER = ("study", "plan", "corpus", "tokens", "mixture", "model", "train", "eval
 """A room imports rooms to its left."""
 BASE = ("errors", "store", "benchmarks")
 """Rooms that all may import and that import none of the others."""
-COMPOSERS = ("cli", "trials", "places", "running", "findings", "terminal", "notebook", "__init__")
+COMPOSERS = (
+    "cli", "cli_corpus", "trials", "places", "running", "findings", "inspecting", "terminal", "notebook", "__init__",
+)  # fmt: skip
 """What puts rooms together; no room imports them."""
 WORDS = {"kinds", "paper", "attributes", "registry", "readers.catalogue"}
 """Modules of the corpus room that a study's words are read off, like its spec."""

@@ -1,4 +1,4 @@
-"""The command line: `pretrial new | plan | run | status | explain | report | export`.
+"""The command line: `pretrial new | plan | run | status | explain | report | export | corpus`.
 
 Exit codes: 0 done, 1 the run failed (or some of its arms did), 2 the request was wrong, 130 interrupted. What a
 machine would read has `--json`; people get tables on a terminal and plain lines elsewhere.
@@ -21,6 +21,7 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 import typer
 from rich.console import Console
 
+from pretrial.cli_corpus import corpus
 from pretrial.errors import Interrupted, PretrialError, RequestError
 
 # What the disk says when it has no room, and when it may not be written. Everything else is a defect of ours.
@@ -39,6 +40,7 @@ app = typer.Typer(
 )
 export = typer.Typer(help="Take models out of a study.", no_args_is_help=True)
 app.add_typer(export, name="export")
+app.add_typer(corpus, name="corpus")
 
 StudyPath = Annotated[Path, typer.Argument(help="The study file.", show_default=False)]
 Workspace = Annotated[
@@ -145,6 +147,13 @@ def run(
         int | None,
         typer.Option(min=1, help="Worker processes for corpora and tokens. [default: all processors]"),
     ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Ray cluster that makes corpora instead: HOST:PORT, auto or local. [default: PRETRIAL_CLUSTER]",
+        ),
+    ] = None,
     refresh: Annotated[bool, typer.Option(help="Read installed packages again.")] = False,
     retry: Annotated[bool, typer.Option(help="Try again what failed for good before.")] = False,
     accept_record: Annotated[
@@ -172,6 +181,7 @@ def run(
             only=only or (),
             seeds=chosen,
             workers=workers,
+            cluster=cluster,
             refresh=refresh,
             retry=retry,
             accept_record=accept_record,

@@ -8,6 +8,7 @@ Importing it loads neither torch nor pyarrow, so a plan is instant and a finishe
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from pretrial.findings import Findings
+    from pretrial.inspecting.build import Built
+    from pretrial.inspecting.corpora import Corpora
 
 Json = dict[str, Any]
 REPORT_VERSION = 3
@@ -258,6 +261,7 @@ class Trial:
         only: Sequence[str] = (),
         seeds: Sequence[int] | None = None,
         workers: int | None = None,
+        cluster: str | None = None,
         refresh: bool = False,
         retry: bool = False,
         accept_record: bool = False,
@@ -265,9 +269,20 @@ class Trial:
     ) -> Outcome:
         """Make everything that is missing, then the report.
 
+        Args:
+            only: these variants and the baseline.
+            seeds: these of the study's seeds.
+            workers: processes for corpora on this machine.
+            cluster: address of a Ray cluster that makes corpora instead: `HOST:PORT`, `auto` or `local`; by default
+                `PRETRIAL_CLUSTER`. Output depends on neither.
+            refresh: read installed packages again.
+            retry: try again what failed for good before.
+            accept_record: use checkpoints of the workspace's earlier execution records.
+            quiet: show no progress.
+
         Raises:
-            RequestError: when the request is wrong, the workspace is in use, or another execution record is to be
-                accepted and none is known here.
+            RequestError: when the request is wrong, the workspace is in use, the cluster cannot be used, or another
+                execution record is to be accepted and none is known here.
             Interrupted: after Ctrl-C, at the next safe point.
         """
         started = time.monotonic()
@@ -279,6 +294,7 @@ class Trial:
                 tuple(only),
                 tuple(seeds or ()),
                 workers or default_workers(),
+                os.environ.get("PRETRIAL_CLUSTER", "") if cluster is None else cluster,
                 refresh,
                 retry,
                 accept_record,
@@ -291,6 +307,7 @@ class Trial:
         only: tuple[str, ...],
         seeds: tuple[int, ...],
         workers: int,
+        cluster: str,
         refresh: bool,
         retry: bool,
         accept: bool,
@@ -321,6 +338,7 @@ class Trial:
                 graph.steps.values(),
                 before,
                 workers=workers,
+                cluster=cluster,
                 what=f"study {self.study.name}",
                 holder=self.study.name,
                 stop=stop,
@@ -366,6 +384,37 @@ class Trial:
         self._save(graph, runner, record, accepted, reported=True)
         return self._outcome(runner, started, new=True)
 
+    def build_corpora(
+        self,
+        sources: Sequence[str] = (),
+        *,
+        workers: int | None = None,
+        cluster: str | None = None,
+        refresh: bool = False,
+        retry: bool = False,
+        quiet: bool = False,
+    ) -> Built:
+        """Make the corpora, up to the decision which documents train, and nothing after them.
+
+        Args:
+            sources: read only these; which documents train is then decided later.
+            workers, cluster, refresh, retry, quiet: as in `run`.
+
+        Raises:
+            RequestError: as `run`.
+            Interrupted: after Ctrl-C, at the next safe point.
+        """
+        from pretrial.inspecting.build import build
+
+        return build(self, sources, workers=workers, cluster=cluster, refresh=refresh, retry=retry, quiet=quiet)
+
+    def corpora(self) -> Corpora:
+        """The corpora as far as they were made, to look at."""
+        from pretrial.inspecting.corpora import Corpora
+
+        graph = self.graph(None)
+        return Corpora(graph, self._looking(graph).find, self.store)
+
     def _make(
         self,
         graph: Graph,
@@ -386,7 +435,11 @@ class Trial:
 
         cannot = [f"the claim “{claim}” cannot be tested: {why}" for claim, why in untestable(graph).items()]
         warn([*said, *warnings(graph, {}), *cannot])
-        runner.run(data_steps(graph, missing))
+        data = data_steps(graph, missing)
+        if data and runner.cluster:
+            # What is wrong with the cluster shows before anything is made; training needs none.
+            runner.pool()
+        runner.run(data)
         known = windows(graph, runner.find)
         warn(warnings(graph, known))
         check_epochs(graph, known, only)

@@ -17,8 +17,8 @@ import pytest
 
 import smoke
 from pretrial.errors import DivergedError, Interrupted, RequestError, RunError
+from pretrial.execute.pool import make_processes
 from pretrial.execute.runner import Clock, FailedInputError, Runner, Took
-from pretrial.execute.worker import make_pool
 from pretrial.plan.steps import Step
 from pretrial.store.artefacts import Store
 
@@ -524,7 +524,7 @@ def test_a_request_to_stop_is_heard_while_substeps_run(bench: Bench) -> None:
 
 @pytest.fixture
 def pool() -> Iterator[Any]:
-    made = make_pool(1)
+    made = make_processes(1)
     yield made
     made.shutdown(cancel_futures=True)
 

@@ -1,4 +1,4 @@
-"""Runs planned steps on this machine: only what is needed, only what is not there, one lock per artefact.
+"""Runs planned steps in this process, their sub-steps in a pool: what is needed and not there, one lock per artefact.
 
 The runner knows nothing of what a step does. It starts from the wanted steps and goes upstream only as far as
 something is missing. An input is hashed when a step reads it; a damaged one is made again, and that is said. A
@@ -14,14 +14,13 @@ import resource
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from pretrial.errors import DivergedError, Interrupted, RunError
-from pretrial.execute.worker import kill_workers, load_function, make_pool, run_substep, submit
+from pretrial.execute.pool import LocalPool, LostWorkerError, Pool
+from pretrial.execute.worker import Substep, load_function
 from pretrial.plan.steps import Step
 from pretrial.store.artefacts import (
     Artefact,
@@ -35,7 +34,6 @@ from pretrial.store.artefacts import (
 from pretrial.store.identity import fingerprint
 
 Json = dict[str, Any]
-_LOOK_SECONDS = 0.2
 _SECONDS = "seconds"
 _KEEP_SECONDS = 5.0
 
@@ -170,9 +168,9 @@ class Context:
         for artefact in made:
             self.warnings += artefact.manifest["cost"].get("warnings", []) if artefact is not None else []
         missing = [i for i, artefact in enumerate(made) if artefact is None]
+        settings = settings or [{}] * len(configs)
         calls = [
-            (store.root, kind, keys[i], payloads[i], function, configs[i], settings[i] if settings else {}, given)
-            for i in missing
+            Substep(store.root, kind, keys[i], payloads[i], function, configs[i], settings[i], given) for i in missing
         ]
         done = len(configs) - len(missing)
         for i, warnings in zip(missing, self._in_pool(calls), strict=True):
@@ -189,40 +187,26 @@ class Context:
             )
         return made
 
-    def _in_pool(self, calls: Sequence[tuple[Any, ...]]) -> Iterator[list[str]]:
+    def _in_pool(self, calls: Sequence[Substep]) -> Iterator[list[str]]:
         """Warnings of each sub-step, in order, as they are done; Ctrl-C is heard between and during them."""
         if not calls:
             return
-        futures = submit(self.runner.pool(), run_substep, calls)
+        pool = self.runner.pool()
         try:
-            for future in futures:
-                while not future.done():
-                    if self.stop_requested():
-                        raise Interrupted("stopped on request")
-                    wait([future], timeout=_LOOK_SECONDS)
-                _, warnings, _ = future.result()
-                yield warnings
-        except BrokenProcessPool:
-            self.runner.drop_pool()
-            if self.stop_requested():
-                raise Interrupted("stopped on request") from None
-            raise RunError(
-                f"{self.step.name}: a worker process died",
-                remedy="Often that is the system's memory running out; try --workers 1.",
-            ) from None
-        finally:
-            for future in futures:
-                future.cancel()
+            yield from pool.results(pool.submit(calls), self.stop_requested)
+        except LostWorkerError as error:
+            raise RunError(f"{self.step.name}: {error.what}", remedy=error.remedy) from None
 
 
 class Runner:
-    """Makes artefacts of planned steps in this process and a pool beside it.
+    """Makes artefacts of planned steps in this process, and their sub-steps in a pool.
 
     Args:
         store: where artefacts are.
         steps: all steps of the plan; inputs refer to them by name.
         observer: who is told.
-        workers: processes for sub-steps.
+        workers: processes for sub-steps, on this machine.
+        cluster: address of the Ray cluster that makes sub-steps instead; see `RayPool`.
         what: who we are, for others who wait for us.
         holder: whose kept readings of what can change outside are meant; what nobody of that name has read yet is
             taken as others of the store last read it.
@@ -239,6 +223,7 @@ class Runner:
         observer: Observer,
         *,
         workers: int = 2,
+        cluster: str = "",
         what: str = "",
         holder: str = "",
         stop: Callable[[], bool] = lambda: False,
@@ -251,6 +236,7 @@ class Runner:
         self.observer = observer
         store.warn = lambda message: self.observer.warn(message)
         self.workers = workers
+        self.cluster = cluster
         self.what = what
         self.holder = holder
         self.stop = stop
@@ -270,7 +256,7 @@ class Runner:
         self._stale: set[str] = set()
         # Keys of artefacts that rest on the accepted record. Requests must not lead to them without acceptance.
         self._foreign: set[str] = set()
-        self._pool: ProcessPoolExecutor | None = None
+        self._pool: Pool | None = None
 
     # -- looking ---------------------------------------------------------------------------------------------
 
@@ -379,10 +365,11 @@ class Runner:
                 except RunError as error:
                     self.failures.setdefault(name, error)
         except KeyboardInterrupt:
-            self._kill_pool()
+            # A second Ctrl-C means now: not once the workers are done.
+            self._close_pool(now=True)
             raise
         finally:
-            self.drop_pool()
+            self._close_pool()
 
     def ensure(self, name: str) -> Artefact:
         """The artefact of a step, made if it is not there.
@@ -444,29 +431,30 @@ class Runner:
         if self.accepted is not None:
             self.accepted._lose(name)
 
-    def pool(self) -> ProcessPoolExecutor:
-        """The worker pool, started at first use."""
-        if self._pool is None:
-            self._pool = make_pool(self.workers)
+    def pool(self) -> Pool:
+        """The pool for sub-steps, opened at first use; `run` closes it.
+
+        Raises:
+            RequestError: when the cluster cannot be used.
+        """
+        if self._pool is None and self.cluster:
+            from pretrial.execute.cluster import RayPool
+
+            self._pool = RayPool(
+                self.cluster,
+                self.store,
+                workers=self.workers,
+                say=lambda message: self.observer.log(message),
+                stop=self.stop,
+            )
+        elif self._pool is None:
+            self._pool = LocalPool(self.workers)
         return self._pool
 
-    def drop_pool(self) -> None:
-        """Stop the workers, once each is done with what it has at hand."""
+    def _close_pool(self, *, now: bool = False) -> None:
         pool, self._pool = self._pool, None
-        if pool is None:
-            return
-        try:
-            pool.shutdown(cancel_futures=True)
-        except KeyboardInterrupt:
-            kill_workers(pool)
-            # Its thread must be done before the interpreter ends, or both close one pipe.
-            pool.shutdown(cancel_futures=True)
-            raise
-
-    def _kill_pool(self) -> None:
-        # A second Ctrl-C means now: not once the workers are done.
-        if self._pool is not None:
-            kill_workers(self._pool)
+        if pool is not None:
+            pool.close(now=now)
 
     def _make(self, step: Step, inputs: Mapping[str, Artefact]) -> Artefact:
         payload = step.payload(step.identities(inputs))

@@ -1,30 +1,48 @@
-"""Processes that run sub-steps beside the main one.
+"""Making one sub-step, in whichever process a pool runs it.
 
-They are spawned, never forked, ignore Ctrl-C (the main process decides), and die with their parent: on Linux the
-kernel kills them when it goes, however it goes.
+Guarantees. The sub-step is there when `run_substep` returns, and was written whole: into a folder of its own in the
+store, hashed, renamed. Of two processes that are asked for the same one, on this machine or another, the second waits
+for the lock and finds it made. A process that is killed leaves an unfinished folder, which the next run deletes.
 """
 
 from __future__ import annotations
 
-import ctypes
 import importlib
-import os
 import shutil
-import signal
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from pretrial.store.artefacts import Artefact, Store
 
 Json = dict[str, Any]
-_PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True)
+class Substep:
+    """A sub-step to be made: all that its process has to know.
+
+    Attributes:
+        root: of the store.
+        kind: of artefact.
+        key: its identity, the hash of `payload`.
+        payload: the recipe.
+        function: what makes it, `"package.module:function"`.
+        config: what it is made by.
+        settings: paths and the like, without identity.
+        inputs: finished artefacts.
+    """
+
+    root: Path
+    kind: str
+    key: str
+    payload: Json
+    function: str
+    config: Json
+    settings: Json
+    inputs: Mapping[str, Artefact]
 
 
 @dataclass
@@ -74,68 +92,21 @@ def load_function(path: str) -> Callable[[Any], Json]:
     return function
 
 
-def make_pool(workers: int) -> ProcessPoolExecutor:
-    """A pool of spawned processes that die with this one."""
-    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start, initargs=(os.getpid(),))
-
-
-def submit(
-    pool: ProcessPoolExecutor, function: Callable[..., Any], calls: Sequence[tuple[Any, ...]]
-) -> list[Future[Any]]:
-    """Submit one call of a function per tuple of arguments.
-
-    Submitting starts processes. Until one has said that it ignores Ctrl-C it must not get any, so they are born with
-    the signal held back. And a spawned process would first run the main script again, which a script that does not
-    expect it takes for another run; workers need nothing of it, so they are shown an empty one.
-    """
-    held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    script = sys.modules["__main__"]
-    sys.modules["__main__"] = ModuleType("__main__")
-    try:
-        return [pool.submit(function, *call) for call in calls]
-    finally:
-        sys.modules["__main__"] = script
-        signal.pthread_sigmask(signal.SIG_SETMASK, held)
-
-
-def kill_workers(pool: ProcessPoolExecutor) -> None:
-    """End a pool's processes at once, whatever they are doing."""
-    for process in list((pool._processes or {}).values()):
-        process.kill()
-
-
-def run_substep(
-    root: Path,
-    kind: str,
-    key: str,
-    payload: Json,
-    function: str,
-    config: Json,
-    settings: Json,
-    inputs: Mapping[str, Artefact],
-) -> tuple[str, list[str], bool]:
-    """Make one sub-step's artefact unless it is there: its key, its warnings, whether it was made now."""
-    store = Store(root)
-    with store.lock(key, f"{kind} {key[:8]}"):
-        found = store.find(kind, key)
+def run_substep(call: Substep) -> list[str]:
+    """Make a sub-step's artefact unless it is there; its warnings."""
+    store = Store(call.root)
+    with store.lock(call.key, f"{call.kind} {call.key[:8]}"):
+        found = store.find(call.kind, call.key)
         if found is not None:
-            return key, list(found.manifest["cost"].get("warnings", [])), False
-        context = WorkerContext(config, settings, inputs, store.scratch(key), store.work(key), [])
+            return list(found.manifest["cost"].get("warnings", []))
+        out, work = store.scratch(call.key), store.work(call.key)
+        context = WorkerContext(call.config, call.settings, call.inputs, out, work, [])
         started = time.monotonic()
         try:
-            facts = load_function(function)(context)
+            facts = load_function(call.function)(context)
             cost = {"seconds": time.monotonic() - started, "warnings": context.warnings}
-            store.commit(kind, key, payload, facts, context.out, cost)
+            store.commit(call.kind, call.key, call.payload, facts, out, cost)
         except BaseException:
-            shutil.rmtree(context.out, ignore_errors=True)
+            shutil.rmtree(out, ignore_errors=True)
             raise
-        return key, context.warnings, True
-
-
-def _start(parent: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        # The parent may have died before the request above took effect.
-        if os.getppid() != parent:
-            os._exit(1)
+        return context.warnings

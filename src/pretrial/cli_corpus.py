@@ -1,0 +1,242 @@
+"""The command line, corpora: `pretrial corpus build | inspect | sample | card | trace`.
+
+Looks at what is in the store. Only `build` makes anything. What a machine would read has `--json`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pretrial.errors import Interrupted, RequestError
+
+corpus = typer.Typer(
+    help="See the corpora: what was kept and dropped, why, and where a token comes from.", no_args_is_help=True
+)
+
+StudyPath = Annotated[Path, typer.Argument(help="The study file.", show_default=False)]
+SourceName = Annotated[str, typer.Argument(metavar="SOURCE", help="The source.", show_default=False)]
+Workspace = Annotated[
+    Path | None,
+    typer.Option(help="Folder of this study's logs and report. [default: pretrial-runs/STUDY beside the file]"),
+]
+StorePath = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder of all artefacts, shared by all studies. [default: PRETRIAL_STORE, or pretrial-runs/.store]"
+    ),
+]
+Data = Annotated[
+    Path | None, typer.Option(help="Folder that {data} stands for in study files. [default: PRETRIAL_DATA]")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a machine to read.")]
+
+
+@corpus.command()
+def build(
+    study: StudyPath,
+    workspace: Workspace = None,
+    store: StorePath = None,
+    data: Data = None,
+    source: Annotated[
+        list[str] | None, typer.Option("--source", metavar="NAME", help="Only this source. May be repeated.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Worker processes. [default: all processors, at most 8]")
+    ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Ray cluster that makes corpora instead: HOST:PORT, auto or local. [default: PRETRIAL_CLUSTER]",
+        ),
+    ] = None,
+    refresh: Annotated[bool, typer.Option(help="Read installed packages again.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make the corpora and nothing else; show what every step kept and dropped.
+
+    A run takes over what was made. With --source, the source is read and the rest left for later: which documents
+    train is decided over all sources at once.
+
+    Example: `pretrial corpus build studies/quickstart.yaml --source prose`
+    """
+    from pretrial.cli import out, print_json
+
+    trial = _trial(study, workspace, store, data)
+    try:
+        built = trial.build_corpora(source or (), workers=workers, cluster=cluster, refresh=refresh, quiet=as_json)
+    except Interrupted as error:
+        raise Interrupted(
+            f"{error.what}; nothing that was finished is lost", remedy="Run the same command again to go on."
+        ) from None
+    funnels = [built.corpora.funnel(name) for name in built.sources if built.corpora.find(f"corpus {name}") is not None]
+    if as_json:
+        print_json(
+            {
+                "study": trial.study.name,
+                "made": list(built.made),
+                "seconds": built.seconds,
+                "failures": built.failures,
+                "sources": funnels,
+            }
+        )
+    else:
+        from pretrial.inspecting.terminal import print_built
+
+        print_built(out(), built, funnels)
+    if built.failures:
+        raise typer.Exit(1)
+
+
+@corpus.command()
+def inspect(
+    study: StudyPath,
+    source: SourceName,
+    workspace: Workspace = None,
+    store: StorePath = None,
+    data: Data = None,
+    field: Annotated[
+        list[str] | None,
+        typer.Option("--field", metavar="NAME", help="Count the values of this field, too. May be repeated."),
+    ] = None,
+    measure: Annotated[
+        list[str] | None,
+        typer.Option("--measure", metavar="NAME", help="Measure every text, such as comment-share. May be repeated."),
+    ] = None,
+    hits: Annotated[bool, typer.Option("--hits", help="List benchmark items with the text that matched.")] = False,
+    top: Annotated[int, typer.Option(min=1, help="Most values of a field, and most hits.")] = 10,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a source's documents are like: lengths, languages, licences, sites, rejects, copies.
+
+    Example: `pretrial corpus inspect studies/quickstart.yaml python --measure comment-share`
+    """
+    from pretrial.cli import out, print_json
+
+    corpora = _trial(study, workspace, store, data).corpora()
+    said = corpora.inspect(source, fields=field or (), measures=measure or (), hits=hits, top=top)
+    if as_json:
+        print_json(said)
+        return
+    from pretrial.inspecting.terminal import print_inspection
+
+    print_inspection(out(), said)
+
+
+@corpus.command()
+def sample(
+    study: StudyPath,
+    source: SourceName,
+    workspace: Workspace = None,
+    store: StorePath = None,
+    data: Data = None,
+    rule: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Documents that this rule dropped.", show_default=False)
+    ] = None,
+    kept: Annotated[bool, typer.Option("--kept", help="Documents that came through. [default]")] = False,
+    of: Annotated[
+        str | None,
+        typer.Option(
+            "--class",
+            metavar="NAME",
+            help="Documents of a class: train, held-out, duplicate, excluded, near-duplicate, near-held-out, "
+            "contaminated.",
+            show_default=False,
+        ),
+    ] = None,
+    number: Annotated[int, typer.Option("-n", "--number", min=1, help="How many.")] = 5,
+    seed: Annotated[int, typer.Option(min=0, help="Which ones.")] = 1,
+    characters: Annotated[int, typer.Option(min=0, help="Most characters of a text.")] = 400,
+    as_json: AsJson = False,
+) -> None:
+    """Show some documents of a source: kept, dropped by a rule, or of one class. The same ones every time.
+
+    Example: `pretrial corpus sample studies/quickstart.yaml prose --rule no-code -n 3`
+    """
+    from pretrial.cli import out, print_json
+
+    corpora = _trial(study, workspace, store, data).corpora()
+    said = corpora.sample(source, rule=rule, kept=kept, of=of, n=number, seed=seed, characters=characters)
+    if as_json:
+        print_json(said)
+        return
+    from pretrial.inspecting.terminal import print_sample
+
+    print_sample(out(), said)
+
+
+@corpus.command()
+def card(
+    study: StudyPath,
+    source: Annotated[str | None, typer.Argument(metavar="[SOURCE]", help="The source.", show_default=False)] = None,
+    workspace: Workspace = None,
+    store: StorePath = None,
+    data: Data = None,
+    every: Annotated[bool, typer.Option("--all", help="A card for every source.")] = False,
+    to: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Folder to write cards into, SOURCE.md each. [default: print them]"),
+    ] = None,
+) -> None:
+    """Write the data card of a source, as Markdown: rules, funnel, licences, provenance, limits, how to rebuild.
+
+    Example: `pretrial corpus card studies/quickstart.yaml --all --out cards`
+    """
+    from pretrial.cli import out
+
+    trial = _trial(study, workspace, store, data)
+    if every == (source is not None):
+        raise RequestError("which source?", remedy="Name one, or say --all.")
+    corpora = trial.corpora()
+    cards = {name: corpora.card(name) for name in ([source] if source is not None else trial.study.sources)}
+    if to is None:
+        for text in cards.values():
+            typer.echo(text, nl=False)
+        return
+    from pretrial.inspecting.card import file_name
+    from pretrial.store.artefacts import write_atomically
+
+    for name, text in cards.items():
+        try:
+            write_atomically(to / file_name(name), text)
+        except FileExistsError:
+            raise RequestError(f"{to} is a file", remedy="Name a folder.") from None
+        out().print(f"Wrote {to / file_name(name)}", highlight=False, markup=False, soft_wrap=True)
+
+
+@corpus.command()
+def trace(
+    study: StudyPath,
+    variant: Annotated[str, typer.Argument(help="The variant.", show_default=False)],
+    token: Annotated[
+        int, typer.Option(min=0, help="Its place in the variant's training, counted from 0.", show_default=False)
+    ],
+    workspace: Workspace = None,
+    store: StorePath = None,
+    data: Data = None,
+    seed: Annotated[int | None, typer.Option(help="Seed. [default: the study's first]")] = None,
+    around: Annotated[int, typer.Option(min=0, help="Characters of text on each side.")] = 200,
+    as_json: AsJson = False,
+) -> None:
+    """Follow a training token to its document, source file, revision and licence.
+
+    Example: `pretrial corpus trace studies/quickstart.yaml "balanced→text" --token 100000`
+    """
+    from pretrial.cli import out, print_json
+
+    said = _trial(study, workspace, store, data).corpora().trace(variant, token, seed=seed, around=around)
+    if as_json:
+        print_json(said)
+        return
+    from pretrial.inspecting.terminal import print_trace
+
+    print_trace(out(), said)
+
+
+def _trial(study: Path, workspace: Path | None, store: Path | None, data: Path | None) -> Any:
+    from pretrial.trials import Trial
+
+    return Trial.of(study, workspace=workspace, store=store, data=data)

@@ -1,0 +1,113 @@
+"""Makes the corpora of a study, and nothing that comes after them.
+
+Guarantees: the same steps as a run would make, in the same store, so that a run takes them over; what fails takes down
+what depends on it and no other source. Does not: choose an execution record, tokenise, or import torch.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pretrial.execute.progress import Progress, Quiet, Timer
+from pretrial.execute.runner import Runner, Took
+from pretrial.inspecting.corpora import SELECTION, Corpora
+from pretrial.plan import cost
+from pretrial.plan.graph import Graph
+from pretrial.plan.sizes import sizes
+from pretrial.plan.steps import Step
+from pretrial.running import default_workers, needed, own_failures, stopping, warn_of_changes
+
+if TYPE_CHECKING:
+    from pretrial.trials import Trial
+
+
+@dataclass(frozen=True)
+class Built:
+    """What making corpora came to: the steps made, in seconds, and why others failed, by step."""
+
+    corpora: Corpora
+    sources: tuple[str, ...]
+    made: tuple[str, ...]
+    seconds: float
+    failures: dict[str, str]
+
+
+def build(
+    trial: Trial,
+    sources: Sequence[str] = (),
+    *,
+    workers: int | None = None,
+    cluster: str | None = None,
+    refresh: bool = False,
+    retry: bool = False,
+    quiet: bool = False,
+) -> Built:
+    """Make what is missing of the corpora; see `Trial.build_corpora`."""
+    started = time.monotonic()
+    trial.workspace.prepare()
+    with trial.workspace.held(f"corpora of {trial.study.name}"):
+        trial.store.prepare()
+        trial.store.clean()
+        graph = trial.graph(None)
+        speeds = cost.Speeds(trial.store)
+
+        def made(step: Step, took: Took) -> None:
+            cost.measure(step, took.seconds, graph, speeds, total=took.total, done=took.units)
+            speeds.save()
+
+        with stopping() as stop:
+            runner = Runner(
+                trial.store,
+                graph.steps.values(),
+                Quiet(),
+                workers=workers or default_workers(),
+                cluster=os.environ.get("PRETRIAL_CLUSTER", "") if cluster is None else cluster,
+                what=f"corpora of {trial.study.name}",
+                holder=trial.study.name,
+                stop=stop,
+                retry=retry,
+                on_made=made,
+            )
+            corpora = Corpora(graph, runner.find, trial.store)
+            wanted = _wanted(graph, corpora, sources)
+            if refresh:
+                for step in graph.steps.values():
+                    if step.changeable:
+                        runner.forget(step.name)
+            runner.keep()
+            missing = needed(graph, runner, wanted)
+            trial.store.hashes.save()
+            forecast = cost.forecast(graph, speeds, sizes(graph, runner.find))
+            cost.check_disk(forecast.room(missing), trial.places.store)
+            timer = Timer(
+                {name: forecast.seconds[name].value for name in missing},
+                {name: step.group for name, step in graph.steps.items()},
+            )
+            with Progress(trial.workspace.log, timer, quiet=quiet) as watching:
+                runner.observer = watching
+                warn_of_changes(graph, runner, watching)
+                runner.run(tuple(dict.fromkeys([*missing, *wanted])))
+    return Built(
+        corpora,
+        tuple(sources) or tuple(trial.study.sources),
+        tuple(runner.made),
+        time.monotonic() - started,
+        own_failures(runner),
+    )
+
+
+def _wanted(graph: Graph, corpora: Corpora, sources: Sequence[str]) -> list[str]:
+    """The steps that are asked for: all up to the selection, or those of some sources alone."""
+    if not sources:
+        return [SELECTION]
+    names = [name for source in sources for name in _of(corpora, source)]
+    return [name for name in dict.fromkeys(names) if name in graph.steps]
+
+
+def _of(corpora: Corpora, source: str) -> list[str]:
+    root = corpora.root(source)
+    return [f"corpus {source}", f"signatures of {root}", f"benchmark items in {root}"]

@@ -1,0 +1,352 @@
+"""The data card of a source: what it is, what was done to it, what is in it, its licences, how to rebuild it.
+
+Guarantees: every number is the store's; the same store gives the same card; what comes from outside (names of files,
+licences, languages, sites) stands in it as text and can make no markup (`text.markdown`). A card quotes no document.
+Does not: know what the data may be used for: it says what licences are named, not whether that is true.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pretrial.corpus.kinds import KINDS
+from pretrial.corpus.licences import Policy
+from pretrial.corpus.licences.names import normalised
+from pretrial.inspecting.corpora import ENDS, Corpora
+from pretrial.inspecting.distributions import inspect
+from pretrial.inspecting.funnel import funnel
+from pretrial.inspecting.text import fenced, markdown
+from pretrial.store.identity import fingerprint
+
+Json = dict[str, Any]
+ROWS = 50
+"""Most rows of a table whose length the data decides."""
+_WORDS = {
+    "trains": "in a mixture: models are trained on it",
+    "transfer domain": "in no mixture: a transfer domain, on which models are evaluated",
+    "on the way to others": "in no mixture; other sources of the study are made from it",
+}
+
+
+def card(corpora: Corpora, source: str) -> str:
+    """The data card, as Markdown that ends in a line end.
+
+    Raises:
+        RequestError: when the source was not read yet, or there is none of that name.
+    """
+    corpus = corpora.corpus(source)
+    config = corpus.manifest["payload"]["config"]
+    counted, seen = funnel(corpora, source), inspect(corpora, source, fields=["distribution"], top=ROWS)
+    parts = [
+        f"# Data card: {markdown(source)}",
+        f"A source of the study {markdown(corpora.study.name)}. Content `{corpus.content}`, key `{corpus.key}`.",
+        *_what(corpora, source, config, counted),
+        *_steps(config),
+        *_funnel(counted),
+        *_rejected(seen["rejected"]),
+        *_licences(config, seen),
+        *_fields(seen["fields"]),
+        *_lengths(seen),
+        *_near(corpora, seen["near_duplicates"]),
+        *_contamination(corpora, seen["contamination"]),
+        *_provenance(corpora, source, config, seen),
+        *_limits(config, counted, seen),
+        *_rebuild(corpora, source),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def file_name(source: str) -> str:
+    """Name of a card's file: the source's, with what is no letter, digit, dot, dash or underscore as a dash.
+
+    Where that changes it, six digits of its hash keep two sources apart.
+    """
+    name = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in source).lstrip(".")
+    return f"{name or 'source'}{'' if name == source else '-' + fingerprint(source)[:6]}.md"
+
+
+def _what(corpora: Corpora, source: str, config: Json, counted: Json) -> list[str]:
+    read = config["read"]
+    study = corpora.source(source)
+    lines: list[str]
+    if study.parent is not None:
+        lines = [f"Made from the source {markdown(study.parent)} of the same study."]
+        if counted["root"] != study.parent:
+            lines.append(f"That goes back to {markdown(counted['root'])}.")
+    else:
+        assert study.read is not None
+        places = ", ".join(markdown(place) for place in study.read.locations)
+        lines = [f"{markdown(KINDS[read['kind']].what)} Read with `{read['kind']}` from {places}."]
+    lines.append(f"Use: {_WORDS[counted['role']]}.")
+    facts = [
+        ("documents", f"{counted['funnel'][-1]['documents']:,}"),
+        ("bytes of text", f"{counted['funnel'][-1]['bytes']:,}"),
+        ("groups", f"{counted['groups']:,}, by {config['group']}"),
+        *(
+            (f"read: {_kebab(key)}", _value(value))
+            for key, value in read.items()
+            if key not in ("kind", "scope", "tree")
+        ),
+        *((f"keep: {name}", _value(wanted)) for name, wanted in config["keep"].items()),
+    ]
+    return ["## What it is", " ".join(lines), _table(("", ""), facts)]
+
+
+def _steps(config: Json) -> list[str]:
+    rows = [
+        (kind, name, str(version), ", ".join(f"{_kebab(key)} {_value(value)}" for key, value in thresholds.items()))
+        for kind, calls in (("rule", config["filter"]), ("transform", config["transform"]))
+        for name, version, thresholds in calls
+    ]
+    if not rows:
+        return ["## Rules", "None: documents are as the reader gave them."]
+    return ["## Rules", "In this order.", _table(("", "name", "version", "thresholds"), rows)]
+
+
+def _funnel(counted: Json) -> list[str]:
+    ratio = counted["tokens_per_byte"]
+    rows = [("after " + row["step"] if i else row["step"], *_counts(row)) for i, row in enumerate(counted["funnel"])]
+    rows += [("→ " + ENDS.get(row["class"], row["class"]), *_counts(row)) for row in counted["ends"] or []]
+    note = (
+        f"Tokens marked ≈ are bytes × {ratio['value']:.3f}, "
+        + ("what its own tokens have a byte." if ratio["basis"] == "measured" else "assumed: it is not tokenised yet.")
+        + ("" if counted["ends"] else " Which documents train has not been decided yet.")
+    )
+    left = []
+    for kind in ("skipped", "quarantined"):
+        if counted[kind]:
+            said = ", ".join(f"{markdown(reason)} {count:,}" for reason, count in counted[kind].items())
+            left.append(f"{kind.capitalize()} before any step: {said}.")
+    removed = [(rule, kind, f"{size:,}") for rule, kinds in counted["removed"].items() for kind, size in kinds.items()]
+    table = [_table(("taken out by", "what", "bytes"), removed)] if removed else []
+    return ["## What was kept", _table(("step", "documents", "bytes", "tokens"), rows), note, *left, *table]
+
+
+def _rejected(rejected: Sequence[Json]) -> list[str]:
+    rows = []
+    for row in rejected[:ROWS]:
+        quantiles = row.get("quantiles") or {}
+        middle = f"{quantiles['0']:.4g} … {quantiles['0.5']:.4g} … {quantiles['1']:.4g}" if quantiles else ""
+        if not middle and row.get("values"):
+            middle = ", ".join(f"{one['value']} {one['documents']:,}" for one in row["values"][:5])
+        rows.append((row["step"], row["reason"], f"{row['documents']:,}", middle))
+    if not rows:
+        return []
+    header = ("step", "reason", "documents", "measured (least … middle … most)")
+    return ["## What was dropped", _table(header, rows), *_more(len(rejected))]
+
+
+def _licences(config: Json, seen: Json) -> list[str]:
+    rule = next((thresholds for name, _, thresholds in config["filter"] if name == "license"), None)
+    policy = Policy(tuple(rule["allow"]), rule["unknown"]) if rule is not None else Policy()
+    if rule is None:
+        said = "No policy was applied. The last column says what the policy `permissive` would allow."
+    else:
+        allowed = ", ".join(markdown(one) for one in rule["allow"])
+        unknown = "stay" if rule["unknown"] else "are dropped"
+        said = f"Policy: {allowed}; documents without a known licence {unknown}. The last column applies it."
+    if config["license"]:
+        said += f" Documents that name none are taken to be under {markdown(config['license'])}."
+    found = seen["fields"].get("license")
+    if found is None:
+        return ["## Licences", said, "No document names a licence."]
+    rows = [
+        (one["value"], *_shares(one, seen), "yes" if policy.allows(_expression(one["value"])) else "no")
+        for one in found["values"]
+    ]
+    if found["without"]:
+        rows.append(("(none named)", f"{found['without']:,}", "", "", "yes" if policy.allows(None) else "no"))
+    header = ("licence", "documents", "bytes", "share of bytes", "allowed")
+    return ["## Licences", said, _table(header, rows), *_more(found["distinct"])]
+
+
+def _expression(value: str) -> str:
+    """An SPDX expression of a licence field: of a list, all of it applies."""
+    if value.startswith("["):
+        try:
+            return normalised([str(one) for one in json.loads(value)])
+        except (ValueError, TypeError):
+            return value
+    return value
+
+
+def _fields(fields: Json) -> list[str]:
+    parts: list[str] = []
+    for name, title in (
+        ("language", "Languages"),
+        ("site", "Sites"),
+        ("repository", "Repositories"),
+        ("kind", "Kinds"),
+    ):
+        found = fields.get(name)
+        if found is not None:
+            rows = [(one["value"], *_shares(one, found)) for one in found["values"]]
+            header = (name, "documents", "bytes", "share of these bytes")
+            parts += [f"## {title}", _table(header, rows), *_more(found["distinct"])]
+            if found["without"]:
+                parts.append(f"{found['without']:,} documents have none.")
+    return parts
+
+
+def _lengths(seen: Json) -> list[str]:
+    quantiles = seen["lengths"]["quantiles"]
+    names = {"0": "least", "0.05": "5%", "0.25": "25%", "0.5": "middle", "0.75": "75%", "0.95": "95%", "1": "most"}
+    row = tuple(f"{quantiles[key]:,}" for key in names)
+    return ["## Lengths", "In bytes of a document.", _table(tuple(names.values()), [row])]
+
+
+def _near(corpora: Corpora, found: Json | None) -> list[str]:
+    title = "## Near-duplicates"
+    if found is None:
+        asked = corpora.study.near_duplicates is not None
+        return [title, "Not looked for yet." if asked else "The study looks for none."]
+    said = (
+        f"Of {found['documents']:,} documents of {markdown(found['of'])}, {found['in_components']:,} are near to "
+        f"another one (Jaccard similarity of runs of {found['words']} words at least {found['threshold']:g}): "
+        f"{found['within']:,} to one of the same source, {found['across']:,} to one of another."
+    )
+    rows = [(" and ".join(dict.fromkeys(row["sources"])), f"{row['pairs']:,}") for row in found["pairs"]]
+    return [title, said, *([_table(("sources", "pairs"), rows)] if rows else [])]
+
+
+def _contamination(corpora: Corpora, found: Json | None) -> list[str]:
+    title = "## Benchmark items"
+    if found is None:
+        if any(name.startswith("benchmark items in") for name in corpora.graph.steps):
+            return [title, "Not looked for in this source, or not yet."]
+        return [title, "Not looked for: the study evaluates no benchmark, or says `decontaminate: false`."]
+    said = (
+        f"{found['contaminated']['documents']:,} of {found['documents']:,} documents of {markdown(found['of'])} "
+        f"({found['rate']:.3%}) hold an item of a benchmark that the study evaluates; none of them trains."
+    )
+    rows = [
+        (name, f"{one['documents']:,}", f"{one['items']:,} of {one['of']:,}", f"{one['searchable']:,}")
+        for name, one in found["benchmarks"].items()
+    ]
+    return [title, said, _table(("benchmark", "documents", "items found", "items that can be found"), rows)]
+
+
+def _provenance(corpora: Corpora, source: str, config: Json, seen: Json) -> list[str]:
+    read, files = config["read"], config.get("files")
+    steps = corpora.graph.steps[f"corpus {source}"].inputs
+    if "parent" in steps:
+        return ["## Provenance", f"See the card of {markdown(corpora.source(source).parent or '')}."]
+    if "snapshot" in steps:
+        snapshot = corpora.find(steps["snapshot"])
+        if snapshot is None:
+            return ["## Provenance", "The installed Python packages; the store has no record of them any more."]
+        state = snapshot.facts["installed"]
+        versions = {"python": state["python"], **dict(state["distributions"])}
+        found = seen["fields"]["distribution"]
+        said = f"Read from the installation of Python {markdown(state['python'])}, copied once. Of these distributions:"
+        rows: list[tuple[str, ...]] = [
+            (one["value"], versions.get(one["value"], ""), f"{one['documents']:,}") for one in found["values"]
+        ]
+        header: tuple[str, ...] = ("distribution", "version", "documents")
+        return ["## Provenance", said, _table(header, rows), *_more(found["distinct"])]
+    if files is None:
+        return ["## Provenance", f"Made by Pretrial: {read.get('filler')}, seed {read.get('seed')}."]
+    if read["scope"] == "hub":
+        dataset = f"Dataset {markdown(read['dataset'])}" if read["dataset"] else "A folder in the hub's layout"
+        said = f"{dataset}{', revision `' + str(read['revision']) + '`' if read['revision'] else ''}."
+        header = ("file", "digest", "bytes")
+        rows = [(name, digest, f"{size:,}") for name, digest, size in files]
+    elif KINDS[read["kind"]].where == "repositories":
+        said, header = "Git repositories at these commits.", ("repository", "commit")
+        rows = [(name, commit) for name, commit, _ in files]
+    else:
+        said, header = "Files, with the SHA-256 of their bytes.", ("file", "SHA-256")
+        rows = [(name, sha) for name, sha, *_ in files]
+    whole = f"{len(rows):,} in all; digest of the list `{fingerprint(files)}`, the list itself in the store's manifest."
+    return ["## Provenance", said, _table(header, rows[:ROWS]), whole]
+
+
+def _limits(config: Json, counted: Json, seen: Json) -> list[str]:
+    rules = {name for name, _, _ in config["filter"]}
+    said = ["Licences are the words of the source, or read off its licence files; nobody checked that they are true."]
+    if "redact" not in rules:
+        said.append("Personal data and keys were not looked for.")
+    else:
+        said.append("E-mail addresses, IP addresses and keys were replaced by their form; names of people were not.")
+    if "language" not in rules and "language" not in seen["fields"]:
+        said.append("Nobody looked which natural language a document is in.")
+    if seen["near_duplicates"] is not None:
+        said.append(
+            "A pair of near-duplicates at the threshold is missed with a probability of up to 3%; paraphrases are none."
+        )
+    if seen["contamination"] is not None:
+        said.append("Paraphrases and translations of benchmark items are not found.")
+    if counted["ungrouped"]:
+        said.append(f"{counted['ungrouped']:,} documents have no {config['group']}: each is a group of its own.")
+    if counted["repeated_ids"]:
+        said.append(f"{counted['repeated_ids']:,} documents repeat the id of another.")
+    return ["## Limits", "\n".join(f"- {markdown(line)}" for line in said)]
+
+
+def _rebuild(corpora: Corpora, source: str) -> list[str]:
+    from ruamel.yaml import YAML
+
+    text = io.StringIO()
+    yaml = YAML()
+    yaml.width = 110
+    own = corpora.study.resolved()["sources"]
+    line = [source]
+    while (parent := corpora.source(line[-1]).parent) is not None:
+        line.append(parent)
+    yaml.dump({"sources": {name: own[name] for name in reversed(line)}}, text)
+    # The name alone: where the file lies is one machine's.
+    study = Path(corpora.study.origin).name if corpora.study.folder else "STUDY"
+    command = fenced(f"pretrial corpus build {shlex.quote(study)}", "sh")
+    return [
+        "## How to rebuild",
+        "From the study, with the same inputs, to the same bytes:",
+        command,
+        "The source as the study has it, every default visible:",
+        fenced(text.getvalue(), "yaml"),
+    ]
+
+
+# -- inside ------------------------------------------------------------------------------------------------------------
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    lines = [_row(header), "|" + "---|" * len(header)]
+    return "\n".join([*lines, *(_row([str(cell) for cell in row]) for row in rows)])
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(markdown(cell) for cell in cells) + " |"
+
+
+def _counts(row: Mapping[str, Any]) -> tuple[str, str, str]:
+    tokens = row["tokens"]
+    about = "" if tokens["basis"] == "measured" else "≈"
+    return f"{row['documents']:,}", f"{row['bytes']:,}", f"{about}{tokens['value']:,}"
+
+
+def _shares(one: Mapping[str, Any], whole: Mapping[str, Any]) -> tuple[str, str, str]:
+    share = one["bytes"] / whole["bytes"] if whole["bytes"] else 0.0
+    return f"{one['documents']:,}", f"{one['bytes']:,}", f"{share:.1%}"
+
+
+def _more(distinct: int) -> list[str]:
+    return [f"The first {ROWS} of {distinct:,}."] if distinct > ROWS else []
+
+
+def _kebab(name: str) -> str:
+    return name.replace("_", "-")
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value)) or "none"
+    if isinstance(value, Mapping) and set(value) == {"least", "most"}:
+        return "..".join("" if value[end] is None else f"{value[end]:g}" for end in ("least", "most"))
+    if isinstance(value, Mapping):
+        return json.dumps(value, ensure_ascii=False, sort_keys=True)
+    return "none" if value is None else str(value)

@@ -1,0 +1,259 @@
+"""Where a training token comes from: from its place in a variant's stream back to a document, its file and its licence.
+
+Guarantees: the way is that of training itself (`mixture.stream`, the token files, the corpus's rows); nothing is
+searched by resemblance. A token is known by its bytes: the tokens of a document spell exactly its text. Does not: say
+what a model learned from it.
+
+How: token n is target n mod context of sequence n // context. The stream gives that sequence's source, draw and window;
+the window's place in the token file, with the documents' offsets, the document; the bytes of the tokens before it, the
+place in the text. The token file lists documents by the hash of their text, and of equal texts in the order of the
+corpus, which names the row; a derived corpus says which row of its root that was made of.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from pretrial.corpus.iterate import TRAIN, load_mask
+from pretrial.errors import RequestError, RunError
+from pretrial.inspecting.corpora import Corpora
+from pretrial.inspecting.rows import column_batches, read_rows, root_rows, rows_of_file, shard_of
+from pretrial.mixture.stream import course_stream
+from pretrial.store.artefacts import Artefact
+
+Json = dict[str, Any]
+
+
+def trace(corpora: Corpora, variant: str, token: int, *, seed: int | None = None, around: int = 200) -> Json:
+    """Everything that is known of where a token comes from.
+
+    Args:
+        corpora: the study's.
+        variant: the variant.
+        token: absolute position in its training stream, counted from 0 over all its stages, inherited ones too.
+        seed: one of the study's; the first where left out.
+        around: characters of text to show on each side.
+
+    Returns:
+        `variant`, `seed`, `token`; `stage` (name, mixture, first, last, inherited_from); `source`, `sequence`,
+        `target` (place in the sequence, from 0), `draw`, `epoch` and `window` (from 0); `stream` (place in the source's
+        tokens); `document`: {row, id, group, license, meta, token, tokens, bytes, characters}; `text`: {before, token,
+        after, mark}; `origin`: what the document was read from; `root`, for a derived source, {source, row, id, group,
+        license, meta, origin}.
+
+    Raises:
+        RequestError: for a variant, seed or token that does not exist, and for what was not made yet.
+        RunError: when the files contradict each other.
+    """
+    study, graph = corpora.study, corpora.graph
+    if variant not in study.variants:
+        raise RequestError(f"there is no variant {variant!r}", remedy=f"The study has {', '.join(study.variants)}.")
+    seed = study.seeds[0] if seed is None else seed
+    if seed not in study.seeds:
+        raise RequestError(f"the study has no seed {seed}", remedy=f"It has {', '.join(map(str, study.seeds))}.")
+    course = graph.courses[variant]
+    if not 0 <= token < course.end:
+        raise RequestError(
+            f"{variant} has no token {token:,}", remedy=f"It trains on {course.end:,}; they are counted from 0."
+        )
+    stage = next(stage for stage in course.stages if stage.first <= token < stage.last)
+    step = graph.steps[graph.ledgers[variant, seed]]
+    names = {given: name for given, name in step.inputs.items() if given.startswith("tokens:")}
+    otherwise = f"the tokens of {variant} have not been made yet"
+    made = {given: corpora.needed(name, otherwise) for given, name in names.items()}
+    tokenizer = corpora.needed("tokenizer", otherwise)
+    stream = course_stream(step.config["course"], made)
+    sequence, target = divmod(token, stream.context)
+    at = stream.locate([sequence])
+    source = stream.sources[int(at.source[0])]
+    window = int(at.window[0])
+    files = stream.files[source]
+    place = window * stream.context + 1 + target
+    number = int(files.document_of(place))
+    first, mark = int(files.starts[number]), int(files.starts[number + 1]) - 1
+    sizes = np.load(tokenizer.file("token_bytes.npy"))
+    before = int(sizes[files.tokens[first:place]].sum(dtype=np.int64))
+    here = int(sizes[int(files.tokens[place])]) if place < mark else 0
+    listed, copy = _listed(made[f"tokens:{source}"], number)
+    row, document = _document(corpora, source, listed, copy)
+    data = document["text"].encode()
+    if len(data) != document["bytes"] or before + here > len(data):
+        raise RunError(
+            f"document {listed['id']!r} of {source} has not the bytes of its tokens",
+            remedy="Check the store: pretrial status --verify.",
+        )
+    begin, end = _characters(data, before, before + here)
+    text = document["text"]
+    return {
+        "variant": variant,
+        "seed": seed,
+        "token": token,
+        "stage": {
+            "name": stage.name,
+            "mixture": stage.mixture,
+            "first": stage.first,
+            "last": stage.last,
+            "inherited_from": stage.inherited_from,
+        },
+        "source": source,
+        "sequence": sequence,
+        "target": target,
+        "draw": int(at.draw[0]),
+        "epoch": int(at.epoch[0]),
+        "window": window,
+        "stream": place,
+        "document": {
+            **_about(row, document),
+            "token": place - first,
+            "tokens": mark - first,
+            "bytes": [before, before + here],
+            "characters": [begin, end],
+        },
+        "text": {
+            "before": text[max(0, begin - around) : begin],
+            "token": data[before : before + here].decode(errors="backslashreplace"),
+            "after": text[end : end + around],
+            "mark": place == mark,
+        },
+        "origin": origin(corpora, source, row, document),
+        "root": _root(corpora, source, row),
+    }
+
+
+def _listed(tokens: Artefact, number: int) -> tuple[Json, int]:
+    """The entry of a document in a token file, and how many of the same text stand before it."""
+    path = tokens.file("documents.parquet")
+    one = rows_of_file(path, [number], ["id", "group", "sha"])[number]
+    earlier = 0
+    with pq.ParquetFile(path) as file:
+        end = file.metadata.num_rows
+        for group in reversed(range(file.num_row_groups)):
+            end -= file.metadata.row_group(group).num_rows
+            if end >= number:
+                continue
+            shas = file.read_row_group(group, columns=["sha"])["sha"].slice(0, number - end).to_pylist()
+            same = shas.count(one["sha"])
+            earlier += same
+            if same < len(shas):
+                # They are sorted: no equal one stands further up.
+                break
+    return one, earlier
+
+
+def _document(corpora: Corpora, source: str, listed: Mapping[str, Any], copy: int) -> tuple[int, Json]:
+    """Number and row of the document in its corpus: of those that train with this text, the one after `copy` others."""
+    corpus = corpora.corpus(source)
+    trains = load_mask(corpora.selection(), source) == TRAIN
+    wanted = bytes.fromhex(listed["sha"])
+    for at, table in column_batches(corpus, ["text_sha"]):
+        same = [row for row, sha in enumerate(table["text_sha"].to_pylist()) if sha == wanted and trains[at + row]]
+        if copy < len(same):
+            row = at + same[copy]
+            (one,) = read_rows(corpus, [row], ["id", "group", "text", "bytes", "meta"])
+            if one["id"] == listed["id"]:
+                return row, one
+            break
+        copy -= len(same)
+    raise RunError(
+        f"the corpus of {source} has not the document {listed['id']!r} that its tokens name",
+        remedy="Check the store: pretrial status --verify.",
+    )
+
+
+def _characters(data: bytes, begin: int, end: int) -> tuple[int, int]:
+    """The whole characters of UTF-8 that a span of bytes touches."""
+    while 0 < begin < len(data) and data[begin] & 0xC0 == 0x80:
+        begin -= 1
+    while end < len(data) and data[end] & 0xC0 == 0x80:
+        end += 1
+    return len(data[:begin].decode()), len(data[:end].decode())
+
+
+def _about(row: int, document: Mapping[str, Any]) -> Json:
+    meta = json.loads(document["meta"])
+    return {
+        "row": row,
+        "id": document["id"],
+        "group": document["group"],
+        "license": meta.get("license"),
+        "meta": meta,
+    }
+
+
+def _root(corpora: Corpora, source: str, row: int) -> Json | None:
+    name = corpora.root(source)
+    if name == source:
+        return None
+    (number,) = root_rows(corpora.corpus(source), [row])
+    (one,) = read_rows(corpora.corpus(name), [number], ["id", "group", "meta"])
+    return {
+        "source": name,
+        **_about(number, one),
+        "origin": origin(corpora, name, number, one),
+    }
+
+
+def origin(corpora: Corpora, source: str, row: int, document: Mapping[str, Any]) -> Json:
+    """What a document of a source was read from: {kind, name, sha256, revision, …}, as far as it is known.
+
+    A shard says what it was read from; which shard it was is known by the hash of its documents. Where several shards
+    hold the same documents, as of two equal files, `others` names what else it may have been.
+    """
+    corpus = corpora.corpus(source)
+    read = corpus.manifest["payload"]["config"]["read"]
+    if read["scope"] == "source":
+        return {"kind": "source", "name": corpora.source(source).parent}
+    number, _ = shard_of(corpus, row)
+    sha = corpus.manifest["files"][corpus.facts["shards"][number]["file"]]["sha256"]
+    found: list[Json] = []
+    for part, own in corpora.shards_like(corpus):
+        if own == sha and (said := _of_part(corpora, source, read, part, document)) not in found:
+            found.append(said)
+    if not found:
+        return {"kind": read["kind"], "name": None, "unknown": "the store has no record of its shard any more"}
+    return {**found[0], "others": found[1:]} if len(found) > 1 else found[0]
+
+
+def _of_part(corpora: Corpora, source: str, read: Json, part: Json, document: Mapping[str, Any]) -> Json:
+    """What a shard's part says of one of its documents."""
+    meta, name = json.loads(document["meta"]), document["id"]
+    if "repository" in part:
+        # A commit's document is that of its own revision.
+        revision = meta.get("revision", part["commit"])
+        return {"kind": "repository", "name": part["repository"], "revision": revision, "path": meta.get("path")}
+    if "row_group" in part:
+        snapshot = corpora.find(corpora.graph.steps[f"corpus {source}"].inputs["snapshot"])
+        state = snapshot.facts["installed"] if snapshot is not None else {"python": None, "distributions": []}
+        owner = meta.get("distribution")
+        return {
+            "kind": "installation",
+            "name": meta.get("path", name),
+            "distribution": owner,
+            "revision": dict(state["distributions"]).get(owner, state["python"]),
+        }
+    if "count" in part:
+        return {"kind": "made", "name": read["filler"], "seed": read["seed"]}
+    if "digest" in part:
+        dataset = {"dataset": read["dataset"], "revision": read["revision"]} if read["dataset"] else {}
+        return {"kind": "dataset", "name": part["file"], "digest": part["digest"], **dataset}
+    if "file" in part:
+        return {"kind": "file", "name": part["file"], "sha256": part["sha256"]}
+    for file, sha, *_ in part["files"]:
+        if file == name:
+            return {"kind": "file", "name": file, "sha256": sha}
+    # What lies in an archive is called by its place there.
+    inside = [(file, sha) for file, sha, *_ in part["files"] if name.startswith(f"{file}/")]
+    file, sha = max(inside, key=lambda one: len(one[0]), default=(None, None))
+    return {
+        "kind": "archive",
+        "name": file,
+        "sha256": sha,
+        "path": meta.get("path"),
+        "distribution": meta.get("distribution"),
+        "revision": meta.get("revision"),
+    }

@@ -1,0 +1,287 @@
+"""`pretrial corpus`: what it prints, for people and for machines, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import sys
+import unicodedata
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import seen
+import smoke
+from pretrial.cli import app, guarded
+from seen import Seen
+
+
+@dataclass(frozen=True)
+class Said:
+    code: int
+    out: str
+    err: str
+
+
+Cli = Callable[..., Said]
+
+
+@pytest.fixture
+def place() -> Iterator[Seen]:
+    """The study whose corpora hold one of everything; nothing may change it."""
+    made = seen.made()
+    with seen.quiet():
+        yield made
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
+    """Run `pretrial corpus …` in this process, with the study's file and places after the command."""
+
+    def cli(place: Seen, command: str, *arguments: str, study: Path | None = None) -> Said:
+        capsys.readouterr()
+        words = ["corpus", command, str(study or place.study), *arguments, *place.options]
+        code = guarded(lambda: app(words, standalone_mode=False))
+        out, err = capsys.readouterr()
+        return Said(code, out, err)
+
+    return cli
+
+
+@pytest.fixture
+def fresh(place: Seen, tmp_path: Path) -> Seen:
+    """The same study with an empty store."""
+    shutil.copytree(place.folder, tmp_path / "seen", ignore=shutil.ignore_patterns("store", "work"))
+    return Seen(tmp_path / "seen")
+
+
+# -- what is printed ---------------------------------------------------------------------------------------------------
+
+EVERY = [
+    ["build"],
+    ["inspect", "web", "--hits", "--measure", "comment-share", "--field", "thread"],
+    ["inspect", "tiny"],
+    ["sample", "web", "-n", "400"],
+    ["sample", "web", "--rule", "gopher-quality"],
+    ["sample", "web", "--class", "near-duplicate", "-n", "40"],
+    ["sample", "web", "--class", "near-held-out", "-n", "40"],
+    ["sample", "web", "--class", "excluded"],
+    ["sample", "web", "--class", "duplicate"],
+    ["sample", "web", "--class", "contaminated"],
+    ["sample", "tiny", "--rule", "keep characters"],
+    ["trace", "branch", "--token", "20000"],
+    ["trace", "trunk", "--token", "0", "--seed", "2", "--around", "5000"],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("words", EVERY, ids=" ".join)
+def test_output_is_plain_lines_of_at_most_120_columns_without_hidden_characters(
+    cli: Cli, place: Seen, words: list[str]
+) -> None:
+    said = cli(place, *words)
+    assert said.code == 0, said.err
+    for line in said.out.splitlines():
+        assert sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in line) <= 120
+        assert not any(unicodedata.category(c) in ("Cc", "Cf", "Zl", "Zp") for c in line), repr(line)
+
+
+@pytest.mark.parametrize("words", EVERY[1:], ids=" ".join)
+def test_json_says_what_python_says(cli: Cli, place: Seen, words: list[str]) -> None:
+    said = cli(place, *words, "--json")
+    assert (said.code, said.err) == (0, "")
+    corpora = place.trial().corpora()
+    command, what, *rest = words
+    names = {"-n": "n", "--class": "of"}
+    options: dict[str, Any] = {
+        names.get(key, key.strip("-")): int(value) if value.isdigit() else value
+        for key, value in zip(rest[::2], rest[1::2], strict=False)
+    }
+    if command == "inspect" and rest:
+        options = {"hits": True, "measures": ["comment-share"], "fields": ["thread"]}
+    assert json.loads(said.out) == json.loads(json.dumps(getattr(corpora, command)(what, **options)))
+
+
+def test_build_shows_the_funnel_of_every_source(cli: Cli, place: Seen) -> None:
+    text = cli(place, "build").out
+    for line in (
+        r"web \(trains\)",
+        r"  gopher-quality +386 +[\d,]+ +\d\d\.\d% +≈[\d,]+",
+        r"  → trains +221 +[\d,]+ +[\d.]+% +51,955",
+        r"  → near-duplicates of held-out text +5 .*",
+        r"  → hold benchmark items +3 .*",
+        r"  dropped by gopher-quality: min-words 1",
+        r"  dropped by keep: language=fr 1",
+        r"  quarantined: malformed-json 2",
+        r"tiny \(trains, from bare\)",
+        r"  taken out by strip-comments: [a-z]+ [\d,]+ bytes",
+        r"bare \(on the way to others, from code\)",
+        r"mail \(transfer domain\)",
+        r"Nothing to do: the corpora are made \(.*\)\.",
+    ):
+        assert re.search(f"^{line}$", text, flags=re.M), line
+
+
+def test_hostile_text_is_shown_as_text(cli: Cli, place: Seen) -> None:
+    text = cli(place, "sample", "web", "-n", "400", "--characters", "5000").out
+    assert r"\x1b[31mred\x1b[0m \u202egnirts\u202c | <img src=x onerror=alert(1)>" in " ".join(
+        text.replace("  │ ", "").split()
+    )
+    assert r"hostile \x1b]0;title\x07 `id` | <b>" in text
+    assert "license <script>|x" in text
+
+
+def test_a_trace_shows_the_token_where_it_stands(cli: Cli, place: Seen) -> None:
+    said = place.trial().corpora().trace("branch", 20_000)
+    text = cli(place, "trace", "branch", "--token", "20000").out
+    assert text.startswith("token 20,000 of branch, seed 1\n  stage own (mixture mixed, tokens 19,200 to 44,799)\n")
+    assert f"source {said['source']}: draw {said['draw']:,}" in text
+    assert said["document"]["id"] in text
+    quoted = "\n".join(line.removeprefix("  │ ") for line in text.splitlines() if line.startswith("  │ "))
+    marked = f"{said['text']['before']}⟦{said['text']['token']}⟧{said['text']['after']}"
+    assert quoted.split() == marked.split()
+
+
+# -- making ------------------------------------------------------------------------------------------------------------
+
+
+def test_build_makes_corpora_and_nothing_else(cli: Cli, fresh: Seen) -> None:
+    first = cli(fresh, "build", "--source", "tiny", "--workers", "1", "--json")
+    assert first.code == 0, first.err
+    said = json.loads(first.out)
+    assert said["made"][:3] == ["corpus code", "corpus bare", "corpus tiny"]
+    assert [one["source"] for one in said["sources"]] == ["tiny"]
+    assert said["sources"][0]["ends"] is None
+    whole = cli(fresh, "build", "--workers", "1")
+    assert "signatures of web" in whole.err, "progress goes to standard error"
+    assert re.search(r"^\d+ steps in ", whole.out, flags=re.M)
+    kinds = {path.name for path in (fresh.folder / "store/artefacts").iterdir()}
+    assert "select" in kinds
+    assert not kinds & {"tokens", "tokenizer", "train", "ledger"}
+    status = fresh.trial().status()["steps"]
+    assert status["corpora"]["done"] == status["corpora"]["all"]
+    again = cli(fresh, "build", "--json")
+    assert json.loads(again.out)["made"] == []
+
+
+def test_a_source_that_fails_takes_down_no_other(cli: Cli, place: Seen) -> None:
+    (place.folder / "empty.jsonl").write_text("")
+    study = place.variation("failing", "mail: {read: {jsonl: mail.jsonl}}", "mail: {read: {jsonl: empty.jsonl}}")
+    said = cli(place, "build", "--workers", "1", study=study)
+    assert said.code == 1
+    assert re.search(r"^failed: corpus mail: .*no document is left", said.out, flags=re.M)
+    assert "web (trains)" in said.out
+    assert "mail (transfer domain)" not in said.out
+    machine = json.loads(cli(place, "build", "--workers", "1", "--json", study=study).out)
+    assert list(machine["failures"]) == ["corpus mail"]
+    assert [one["source"] for one in machine["sources"]] == ["web", "code", "bare", "tiny"]
+
+
+# -- cards -------------------------------------------------------------------------------------------------------------
+
+
+def test_cards_are_printed_or_written(cli: Cli, place: Seen, tmp_path: Path) -> None:
+    printed = cli(place, "card", "web")
+    assert printed.code == 0
+    assert printed.out == place.trial().corpora().card("web")
+    said = cli(place, "card", "--all", "--out", str(tmp_path / "new/cards"))
+    assert said.code == 0
+    names = {path.name for path in (tmp_path / "new/cards").iterdir()}
+    assert names == {f"{name}.md" for name in ("mail", "web", "code", "bare", "tiny")}
+    assert (tmp_path / "new/cards/web.md").read_text(encoding="utf-8") == printed.out
+    assert str(tmp_path / "new/cards/web.md") in said.out
+
+
+# -- mistakes ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["build", "--source", "wbe"], "there is no source 'wbe'\n  Did you mean web?"),
+        (["build", "--workers", "0"], "--workers"),
+        (["inspect"], "SOURCE"),
+        (["inspect", "none"], "there is no source 'none'"),
+        (["inspect", "web", "--measure", "x"], "there is no measure 'x'\n  Known: comment-share,"),
+        (["sample", "web", "--rule", "x"], "x is no step of this source"),
+        (["sample", "web", "--class", "x"], "there is no class 'x'\n  Known: train, held-out,"),
+        (["sample", "web", "--kept", "--class", "train"], "Say one of the three."),
+        (["sample", "web", "-n", "0"], "-n"),
+        (["card"], "which source?\n  Name one, or say --all."),
+        (["card", "web", "--all"], "which source?"),
+        (["trace", "trunk"], "--token"),
+        (["trace", "trunk", "--token", "-1"], "--token"),
+        (["trace", "trunk", "--token", "38400"], "trunk has no token 38,400\n  It trains on 38,400;"),
+        (["trace", "none", "--token", "0"], "there is no variant 'none'\n  The study has trunk, branch."),
+        (["trace", "trunk", "--token", "0", "--seed", "7"], "the study has no seed 7"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_wrong_request_is_said_in_a_line_or_two(cli: Cli, place: Seen, words: list[str], message: str) -> None:
+    said = cli(place, *words)
+    assert said.code == 2
+    assert message in said.err
+    assert said.out == ""
+    assert len(said.err.splitlines()) <= 3
+
+
+def test_a_folder_that_cannot_be_is_said(cli: Cli, place: Seen, tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("")
+    said = cli(place, "card", "web", "--out", str(tmp_path / "taken"))
+    assert said.code == 2
+    assert "taken" in said.err
+
+
+@pytest.mark.parametrize(
+    ("words", "command"),
+    [
+        (["inspect", "web"], "corpus build"),
+        (["sample", "web"], "corpus build"),
+        (["card", "web"], "corpus build"),
+        (["trace", "trunk", "--token", "0"], "run"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_is_missing_is_said_with_the_command_that_makes_it(
+    cli: Cli, fresh: Seen, words: list[str], command: str
+) -> None:
+    said = cli(fresh, *words)
+    assert said.code == 2
+    assert said.err.endswith(f"\n  Run: pretrial {command} {fresh.study}\n")
+    assert not (fresh.folder / "store").exists(), "looking makes nothing"
+
+
+# -- speed -------------------------------------------------------------------------------------------------------------
+
+LOADED = """
+import json, sys
+import pretrial.plan.graph as graph
+graph.check_bench = lambda *arguments: None
+graph.bench_config = lambda task, data, items: {"task": task, "items": items}
+from pretrial.cli import main
+try:
+    main()
+finally:
+    heavy = ("torch", "pyarrow", "tokenizers", "pandas", "transformers", "daft")
+    print("LOADED", json.dumps([name for name in heavy if name in sys.modules]), file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "loaded"),
+    [
+        (["build"], []),
+        (["trace", "trunk", "--token", "9"], ["pyarrow"]),
+        (["sample", "web", "--class", "near-held-out"], ["pyarrow", "pandas"]),
+    ],
+    ids=["build", "trace", "sample"],
+)
+def test_what_is_not_needed_is_not_loaded(place: Seen, words: list[str], loaded: list[str]) -> None:
+    command, *rest = words
+    arguments = [sys.executable, "-c", LOADED, "corpus", command, str(place.study), *rest, *place.options]
+    done = smoke.call(arguments, place.folder)
+    assert done.returncode == 0, done.stderr
+    assert f"LOADED {json.dumps(loaded)}" in done.stderr

@@ -1,0 +1,399 @@
+"""Funnels, distributions, samples and cards say what is in the inputs, counted again by hand."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+import seen
+from pretrial.errors import RequestError
+from pretrial.inspecting.card import file_name
+from pretrial.inspecting.corpora import Corpora
+from pretrial.inspecting.distributions import described, histogram, inspect, numbers
+from pretrial.inspecting.rows import pick
+from pretrial.inspecting.sample import NAMES
+from pretrial.inspecting.text import fenced, markdown, shown
+from seen import HOSTILE, ITEM, Seen
+
+
+def pages(folder: Path) -> list[dict[str, Any]]:
+    """Pages of the source `web`, as they lie in its files."""
+    lines = [line for n in (0, 1) for line in (folder / f"web-{n}.jsonl").read_text(encoding="utf-8").split("\n")]
+    return [json.loads(line) for line in lines if line and line != "{broken"]
+
+
+def kept(folder: Path) -> list[dict[str, Any]]:
+    return [row for row in pages(folder) if row["language"] == "en" and row["name"] != "short"]
+
+
+# -- the funnel --------------------------------------------------------------------------------------------------------
+
+
+def test_the_funnel_counts_what_each_step_left(corpora: Corpora, place: Seen) -> None:
+    said = corpora.funnel("web")
+    rows = pages(place.folder)
+    english = [row for row in rows if row["language"] == "en"]
+    expected = {"read": rows, "keep": english, "gopher-quality": kept(place.folder), "no-code": kept(place.folder)}
+    assert [(row["step"], row["documents"], row["bytes"]) for row in said["funnel"]] == [
+        (step, len(left), sum(len(row["text"].encode()) for row in left)) for step, left in expected.items()
+    ]
+    assert said["rejected"] == {"keep": {"language=fr": 1}, "gopher-quality": {"min-words": 1}}
+    assert said["quarantined"] == {"malformed-json": 2}
+    assert sum(row["documents"] for row in said["ends"]) == said["funnel"][-1]["documents"]
+    assert [row["class"] for row in said["ends"]] == list(NAMES)
+    assert all(row["documents"] for row in said["ends"])
+
+
+def test_tokens_are_counted_where_they_were_made_and_estimated_elsewhere(corpora: Corpora) -> None:
+    said = corpora.funnel("web")
+    made = corpora.tokens("web", "train")
+    assert made is not None
+    stream = np.load(made.file("tokens.npy"))
+    ends = {row["class"]: row["tokens"] for row in said["ends"]}
+    assert ends["train"] == {"value": len(stream) - 1, "basis": "measured"}
+    assert ends["held-out"]["basis"] == "measured"
+    assert ends["duplicate"]["basis"] == "estimated"
+    ratio = (len(stream) - 1) / made.facts["bytes"]
+    assert said["tokens_per_byte"] == {"value": ratio, "basis": "measured"}
+    assert said["funnel"][0]["tokens"] == {"value": round(said["funnel"][0]["bytes"] * ratio), "basis": "estimated"}
+    assert corpora.funnel("bare")["tokens_per_byte"]["basis"] == "estimated"
+
+
+def test_the_part_of_a_source_in_the_study_is_said(corpora: Corpora) -> None:
+    roles = {name: corpora.funnel(name)["role"] for name in corpora.study.sources}
+    assert roles == {
+        "mail": "transfer domain", "web": "trains", "code": "trains", "bare": "on the way to others", "tiny": "trains",
+    }  # fmt: skip
+    assert (corpora.funnel("tiny")["parent"], corpora.funnel("tiny")["root"]) == ("bare", "code")
+
+
+# -- distributions -----------------------------------------------------------------------------------------------------
+
+
+def test_distributions_are_those_of_the_files(corpora: Corpora, place: Seen) -> None:
+    said = corpora.inspect("web", fields=["thread"], measures=["characters"], top=3)
+    rows = kept(place.folder)
+    sizes = sorted(len(row["text"].encode()) for row in rows)
+    assert (said["documents"], said["bytes"], said["groups"]) == (
+        len(rows),
+        sum(sizes),
+        len({r["thread"] for r in rows}),
+    )
+    quantiles = said["lengths"]["quantiles"]
+    assert (quantiles["0"], quantiles["0.5"], quantiles["1"]) == (sizes[0], sizes[(len(sizes) - 1) // 2], sizes[-1])
+    for field in ("license", "language"):
+        found = {one["value"]: one["documents"] for one in said["fields"][field]["values"]}
+        assert found == dict(Counter(row[field] for row in rows if field in row))
+    assert said["fields"]["license"]["without"] == sum("license" not in row for row in rows)
+    sites = {one["value"] for one in said["fields"]["site"]["values"]}
+    assert sites < {f"site-{i}.example" for i in range(4)}
+    assert (said["fields"]["site"]["distinct"], len(sites)) == (4, 3)
+    assert said["fields"]["thread"]["distinct"] == said["groups"]
+    characters = sorted(len(row["text"]) for row in rows)
+    assert said["measures"]["characters"]["quantiles"]["1"] == characters[-1]
+    assert said["measures"]["characters"]["mean"] == pytest.approx(sum(characters) / len(rows))
+
+
+def test_rejects_stand_with_what_was_measured(corpora: Corpora) -> None:
+    rejected = {(row["step"], row["reason"]): row for row in corpora.inspect("web")["rejected"]}
+    words = rejected["gopher-quality", "min-words"]
+    assert (words["documents"], words["listed"], words["quantiles"]["0.5"]) == (1, True, 4)
+    assert not rejected["keep", "language=fr"]["listed"]
+    long = corpora.inspect("tiny")["rejected"]
+    assert [(row["step"], row["reason"]) for row in long] == [("keep characters", "characters")]
+    assert long[0]["quantiles"]["0"] > 250
+
+
+def test_copies_and_benchmark_items_are_those_of_the_root(corpora: Corpora) -> None:
+    for source, root in (("web", "web"), ("tiny", "code")):
+        said = corpora.inspect(source, hits=True)
+        assert said["near_duplicates"]["of"] == said["contamination"]["of"] == root
+    web = corpora.inspect("web", hits=True)
+    assert web["near_duplicates"]["in_components"] > 80
+    assert web["contamination"]["contaminated"]["documents"] == 3
+    questions = [hit for hit in web["contamination"]["spans"] if hit["part"] == "question"]
+    assert [hit["document"] for hit in questions] == ["leak 0", "leak 1", "leak 2"]
+    assert all(ITEM in hit["excerpt"] for hit in questions)
+    assert "spans" not in corpora.inspect("web")["contamination"]
+
+
+@given(st.lists(st.integers(0, 1 << 40), min_size=1, max_size=60))
+def test_a_histogram_holds_every_document_once(sizes: list[int]) -> None:
+    rows = histogram(sizes)
+    assert sum(row["documents"] for row in rows) == len(sizes)
+    assert sum(row["bytes"] for row in rows) == sum(sizes)
+    for row in rows:
+        inside = [size for size in sizes if row["from"] <= max(size, 1) < row["to"]]
+        assert row["documents"] == len(inside)
+        assert row["to"] == 2 * row["from"]
+    assert all(value in sizes for value in numbers(sizes)["quantiles"].values())
+
+
+def test_what_was_measured_is_described_by_its_kind() -> None:
+    assert described([None, None], 3) == {"numbers": 0, "without": 2}
+    said = described([1, 2.5, "GPL-3.0-only", "GPL-3.0-only", "MIT", None, ["a"]], 1)
+    assert (said["numbers"], said["without"], said["distinct"]) == (2, 1, 3)
+    assert said["values"] == [{"value": "GPL-3.0-only", "documents": 2}]
+    assert said["quantiles"]["1"] == 2.5
+
+
+# -- samples -----------------------------------------------------------------------------------------------------------
+
+
+@given(st.integers(1, 5000), st.integers(0, 40), st.integers(0, 1000))
+def test_a_choice_is_without_repeats_and_grows_at_its_end(count: int, wanted: int, seed: int) -> None:
+    chosen = pick("content", count, wanted, seed)
+    assert len(set(chosen)) == len(chosen) == min(count, wanted)
+    assert all(0 <= row < count for row in chosen)
+    assert pick("content", count, wanted + 3, seed)[: len(chosen)] == chosen
+
+
+def test_a_sample_is_the_same_every_time_and_another_under_another_seed(corpora: Corpora, place: Seen) -> None:
+    first = corpora.sample("web", n=20)
+    assert first == place.trial().corpora().sample("web", n=20, kept=True)
+    assert {one["id"] for one in corpora.sample("web", n=20, seed=2)["documents"]} != {
+        one["id"] for one in first["documents"]
+    }
+    texts = {row["name"]: row["text"] for row in pages(place.folder)}
+    for one in first["documents"]:
+        assert one["text"] == texts[one["id"]][:400]
+        assert one["cut"] == (len(texts[one["id"]]) > 400)
+
+
+def test_every_class_has_a_sample_of_its_own(corpora: Corpora) -> None:
+    ends = {row["class"]: row["documents"] for row in corpora.funnel("web")["ends"]}
+    for name, count in ends.items():
+        said = corpora.sample("web", of=name, n=1000)
+        assert said["of_documents"] == len(said["documents"]) == count
+        assert {one["class"] for one in said["documents"]} == {name}
+    empty = corpora.sample("mail", of="train")
+    assert (empty["of_documents"], empty["documents"]) == (0, [])
+
+
+def test_a_dropped_document_stands_with_reason_value_and_place(corpora: Corpora, place: Seen) -> None:
+    said = corpora.sample("web", rule="gopher-quality")
+    lines = (place.folder / "web-1.jsonl").read_text(encoding="utf-8").split("\n")
+    line = 1 + next(number for number, text in enumerate(lines) if "Too short" in text)
+    assert said["documents"] == [
+        {
+            "id": "short", "rule": "gopher-quality", "reason": "min-words", "bytes": 18, "where": f"web-1.jsonl:{line}",
+            "value": 4, "text": "Too short to stay.", "cut": False,
+        }
+    ]  # fmt: skip
+    assert corpora.sample("web", rule="no-code")["documents"] == []
+    long = corpora.sample("tiny", rule="keep characters", n=500)
+    assert len(long["documents"]) == long["of_documents"] == 122
+    assert all(one["value"] > 250 for one in long["documents"])
+
+
+def grams(text: str) -> set[tuple[str, ...]]:
+    words = re.findall(r"\w+", text.lower())
+    return {tuple(words[i : i + 5]) for i in range(max(1, len(words) - 4))}
+
+
+def test_a_near_duplicate_stands_with_its_partner_and_the_one_that_stays(corpora: Corpora, place: Seen) -> None:
+    texts = {row["name"]: row["text"] for row in pages(place.folder)} | {
+        f"mail {i}": text for i, text in enumerate(mails(place.folder))
+    }
+    held = set(json.loads(corpora.selection().file("held-out-groups.json").read_text()))
+    for of in ("near-duplicate", "near-held-out"):
+        said = corpora.sample("web", of=of, n=1000)["documents"]
+        assert said
+        for one in said:
+            assert one["partners"], one["id"]
+            for partner in one["partners"]:
+                mine, other = grams(texts[one["id"]]), grams(texts[partner["id"]])
+                assert partner["similarity"] >= 0.8
+                assert partner["similarity"] == pytest.approx(len(mine & other) / len(mine | other), abs=0.02)
+            assert [p["similarity"] for p in one["partners"]] == sorted(
+                (p["similarity"] for p in one["partners"]), reverse=True
+            )
+            if of == "near-duplicate":
+                assert one["stays"]["class"] == "train"
+            else:
+                assert one["stays"]["group"] in held
+            assert one["stays"]["pairs_away"] >= 1
+
+
+def mails(folder: Path) -> list[str]:
+    lines = (folder / "mail.jsonl").read_text(encoding="utf-8").split("\n")
+    return [json.loads(line)["text"] for line in lines if line and line != "{broken"]
+
+
+def test_a_copy_stands_with_the_one_that_it_repeats(corpora: Corpora, place: Seen) -> None:
+    texts = {row["name"]: row["text"] for row in pages(place.folder)}
+    said = corpora.sample("web", of="duplicate", n=1000)["documents"]
+    across = [one for one in said if one["stays"]["source"] == "mail"]
+    assert [(one["id"], one["stays"]["id"]) for one in across] == [("mailed", "mail 7")]
+    for one in said:
+        if one not in across:
+            assert texts[one["stays"]["id"]].split() == texts[one["id"]].split()
+            assert one["stays"]["id"] != one["id"]
+    held = set(json.loads(corpora.selection().file("held-out-groups.json").read_text()))
+    for one in corpora.sample("web", of="excluded", n=1000)["documents"]:
+        assert texts[one["stays"]["id"]].split() == texts[one["id"]].split()
+        assert one["stays"]["group"] in held
+        assert one["group"] not in held
+
+
+def test_a_contaminated_document_stands_with_the_span_that_matched(corpora: Corpora, place: Seen) -> None:
+    texts = {row["name"]: row["text"] for row in pages(place.folder)}
+    said = corpora.sample("web", of="contaminated")["documents"]
+    assert {one["id"] for one in said} == {"leak 0", "leak 1", "leak 2"}
+    for one in said:
+        (question,) = [hit for hit in one["hits"] if hit["part"] == "question"]
+        assert texts[one["id"]][question["start"] : question["end"]] == ITEM
+
+
+def test_derived_documents_have_the_classes_and_reasons_of_their_roots(corpora: Corpora) -> None:
+    rows = corpora.sample("tiny", of="held-out", n=100)["documents"]
+    held = {one["id"] for one in corpora.sample("code", of="held-out", n=1000)["documents"]}
+    assert rows
+    assert {one["id"] for one in rows} <= held
+
+
+@pytest.mark.parametrize(
+    ("ask", "message"),
+    [
+        (lambda c: c.funnel("wbe"), "there is no source 'wbe'\n  Did you mean web?"),
+        (lambda c: c.inspect("nothing at all"), "The study has mail, web, code, bare, tiny."),
+        (lambda c: c.inspect("web", measures=["x"]), "there is no measure 'x'"),
+        (lambda c: c.sample("web", rule="x"), "x is no step of this source"),
+        (lambda c: c.sample("web", rule="keep"), "what keep leaves out is counted and not listed"),
+        (lambda c: c.sample("web", of="x"), "there is no class 'x'"),
+        (lambda c: c.sample("web", of="train", kept=True), "Say one of the three."),
+        (lambda c: c.card("x"), "there is no source 'x'"),
+    ],
+)
+def test_a_wrong_question_is_answered(corpora: Corpora, ask: Callable[[Corpora], Any], message: str) -> None:
+    with pytest.raises(RequestError) as raised:
+        ask(corpora)
+    assert message in str(raised.value)
+
+
+# -- cards -------------------------------------------------------------------------------------------------------------
+
+
+def tables(html: str) -> list[list[list[str]]]:
+    """Cells of every table of a page."""
+    return [
+        [
+            re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, flags=re.S)
+            for row in re.findall(r"<tr>(.*?)</tr>", table, re.S)
+        ]
+        for table in re.findall(r"<table>(.*?)</table>", html, flags=re.S)
+    ]
+
+
+@pytest.mark.parametrize("source", ["mail", "web", "code", "bare", "tiny"])
+def test_a_card_is_markdown_whose_tables_are_whole(corpora: Corpora, source: str) -> None:
+    text = corpora.card(source)
+    assert text == corpora.card(source)
+    html = MarkdownIt("commonmark", {"html": True}).enable("table").render(text)
+    for table in tables(html):
+        assert len({len(row) for row in table}) == 1
+    for title in (
+        "What it is",
+        "Rules",
+        "What was kept",
+        "Licences",
+        "Lengths",
+        "Provenance",
+        "Limits",
+        "How to rebuild",
+    ):
+        assert f"<h2>{title}</h2>" in html
+    assert not re.search(r"<(?!/?(?:h1|h2|p|table|thead|tbody|tr|th|td|ul|li|pre|code)\b)", html)
+    assert str(corpora.study.folder) not in text
+
+
+def test_a_card_says_where_the_data_come_from_and_under_which_licences(corpora: Corpora, place: Seen) -> None:
+    import hashlib
+
+    text = corpora.card("web")
+    for name in ("web-0.jsonl", "web-1.jsonl"):
+        assert f"| {name} | {hashlib.sha256((place.folder / name).read_bytes()).hexdigest()} |" in text
+    assert re.search(r"^\| CC0-1\.0 \| [\d,]+ \| [\d,]+ \| [\d.]+% \| yes \|$", text, flags=re.M)
+    assert re.search(r"^\| GPL-3\.0-only \| [\d,]+ \| [\d,]+ \| [\d.]+% \| no \|$", text, flags=re.M)
+    assert "| rule | gopher-quality | 1 | min-words 20, " in text
+    assert "pretrial corpus build seen.yaml" in text
+    assert "min-words: 20" in text.split("## How to rebuild")[1]
+    assert "Made from the source bare of the same study. That goes back to code." in corpora.card("tiny")
+
+
+def test_a_policy_is_named_where_one_was_applied(place: Seen) -> None:
+    path = place.variation("policed", ", no-code]", ', {license: {allow: ["CC0-1.0"], unknown: true}}]')
+    trial = place.trial(path)
+    assert not trial.build_corpora(["web"], workers=1, quiet=True).failures
+    corpora = trial.corpora()
+    text = corpora.card("web")
+    assert "Policy: CC0-1.0; documents without a known licence stay." in text
+    assert "| (none named) |" in text
+    assert "GPL" in text.split("## What was dropped")[1].split("##")[0]
+    assert corpora.funnel("web")["ends"] is None
+    assert "has not been decided yet" in text
+    assert inspect(corpora, "web")["near_duplicates"] is None
+
+
+def test_files_of_cards_are_told_apart() -> None:
+    assert file_name("web") == "web.md"
+    names = {file_name(name) for name in ("a/b", "a b", "a-b", "..", "ä", "ö")}
+    assert len(names) == 6
+    assert all(re.fullmatch(r"[A-Za-z0-9][\w.-]*\.md|-[\w-]+\.md", name) for name in names)
+
+
+# -- text --------------------------------------------------------------------------------------------------------------
+
+
+@given(st.text())
+def test_what_is_shown_holds_no_character_that_is_not_seen(text: str) -> None:
+    import unicodedata
+
+    line, many = shown(text), shown(text, lines=True)
+    hidden = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+    assert all(unicodedata.category(c) not in hidden or c in "\u200c\u200d" for c in line + many.replace("\n", ""))
+    assert shown(line) == line
+
+
+def test_seen_text_stays_and_hidden_text_is_spelled_out() -> None:
+    assert shown("naïve — 𝔘 日本 🎉") == "naïve — 𝔘 日本 🎉"
+    assert shown(HOSTILE).startswith(r"\x1b[31mred\x1b[0m \u202egnirts\u202c")
+    assert shown("a\tb\r\nc\rd", lines=True) == "a    b\nc\\rd"
+    assert shown("a\nb\t\ud800\U000e0041") == "a\\nb\\t\\ud800\\U000e0041"
+
+
+@given(st.text(max_size=60) | st.just(HOSTILE) | st.text("|\\`<>[]()*_~$&!#-+=\n :/w.", max_size=40))
+def test_text_in_a_cell_is_text(text: str) -> None:
+    page = f"| a | b |\n|---|---|\n| {markdown(text)} | end |\n\nx {markdown(text)} y"
+    html = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"]).render(page)
+    ((_, cells),) = tables(html)
+    assert (len(cells), cells[1]) == (2, "end")
+    assert not re.search(r"<(?!/?(?:p|table|thead|tbody|tr|th|td)\b)", html)
+    import html as names
+
+    plain = names.unescape(cells[0])
+    assert plain.split() == shown(" ".join(text.split())).split()
+
+
+@given(st.text("`~a\n ", max_size=40))
+def test_a_code_block_is_not_ended_by_its_content(text: str) -> None:
+    html = MarkdownIt().render(fenced(text) + "\n\nafter")
+    assert html.count("<pre>") == 1
+    assert html.endswith("<p>after</p>\n")
+
+
+def test_hostile_fields_are_text_in_the_card(corpora: Corpora) -> None:
+    text = corpora.card("web")
+    assert "&lt;script&gt;&#124;x" in text
+    assert "\x1b" not in text
+    assert seen.STUDY.split("\n")[1] == "study: seen"
