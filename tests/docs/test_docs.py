@@ -267,8 +267,9 @@ def test_columns_are_those_of_the_tables(name: str, columns: tuple[str, ...]) ->
 
 def test_kinds_of_artefacts_are_those_of_the_specs() -> None:
     kinds: set[str] = set()
-    for spec in sorted((ROOT / "src" / "pretrial").glob("*/spec.py")):
-        module = importlib.import_module(f"pretrial.{spec.parent.name}.spec")
+    package = ROOT / "src" / "pretrial"
+    for spec in sorted(package.rglob("spec.py")):
+        module = importlib.import_module(f"pretrial.{'.'.join(spec.parent.relative_to(package).parts)}.spec")
         kinds |= set(getattr(module, "SEMANTICS", ()))
     rows = re.findall(r"^\| (`.+?) \|", section(text_of(REFERENCE), "## Store and workspace"), flags=re.M)
     assert {kind for row in rows for kind in re.findall(r"`([^`]+)`", row)} == kinds - {"report"}
