@@ -43,8 +43,8 @@ sources:
   tiny: {from: bare, keep: {characters: ..250}}
 
 mixtures:
-  web:   {web: 100%}
-  mixed: {web: 3/5, code: 1/5, tiny: 1/5}
+  web:   {web: 4/5, tiny: 1/5}
+  mixed: {web: 3/5, code: 2/5}
 
 training:
   batch: 128 tokens

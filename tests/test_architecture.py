@@ -22,7 +22,7 @@ COMPOSERS = (
     "cli", "cli_corpus", "trials", "places", "running", "findings", "inspecting", "terminal", "notebook", "__init__",
 )  # fmt: skip
 """What puts rooms together; no room imports them."""
-WORDS = {"kinds", "paper", "attributes", "registry", "readers.catalogue"}
+WORDS = {"kinds", "paper", "attributes", "languages", "registry", "readers.catalogue"}
 """Modules of the corpus room that a study's words are read off, like its spec."""
 EXCEPTIONS = {("plan", "mixture.stream")}
 """docs/decisions.md, section 12: draws and shares are read off the code that trains."""

@@ -25,7 +25,7 @@ from pretrial.cli_corpus import corpus
 from pretrial.errors import Interrupted, PretrialError, RequestError
 
 # What the disk says when it has no room, and when it may not be written. Everything else is a defect of ours.
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR)
 
 app = typer.Typer(
@@ -365,7 +365,9 @@ def guarded(command: Callable[[], Any]) -> int:
     except OSError as error:
         if error.errno not in (*_FULL, *_FORBIDDEN):
             raise
-        print(f"pretrial: {error.filename or 'a file'}: {error.strerror}", file=sys.stderr)
+        print(
+            f"pretrial: {error.filename or 'a file of the store or the workspace'}: {error.strerror}", file=sys.stderr
+        )
         full = error.errno in _FULL
         print(
             f"  {'Free some space, then run the same command again.' if full else 'Name another place.'}",

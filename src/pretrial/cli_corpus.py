@@ -34,6 +34,16 @@ Data = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a machine to read.")]
 
 
+def _tokens(text: str) -> int:
+    """A number of tokens as study files write it, such as 5K."""
+    from pretrial.study.units import parse_tokens
+
+    try:
+        return parse_tokens(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
 @corpus.command()
 def build(
     study: StudyPath,
@@ -59,20 +69,26 @@ def build(
     """Make the corpora and nothing else; show what every step kept and dropped.
 
     A run takes over what was made. With --source, the source is read and the rest left for later: which documents
-    train is decided over all sources at once.
+    train is decided over all sources at once. Where that decision fails, what was read is shown before the error.
 
     Example: `pretrial corpus build studies/quickstart.yaml --source prose`
     """
     from pretrial.cli import out, print_json
+    from pretrial.inspecting.build import RefusedError
 
     trial = _trial(study, workspace, store, data)
+    refused: RefusedError | None = None
     try:
         built = trial.build_corpora(source or (), workers=workers, cluster=cluster, refresh=refresh, quiet=as_json)
     except Interrupted as error:
         raise Interrupted(
             f"{error.what}; nothing that was finished is lost", remedy="Run the same command again to go on."
         ) from None
-    funnels = [built.corpora.funnel(name) for name in built.sources if built.corpora.find(f"corpus {name}") is not None]
+    except RefusedError as error:
+        refused, built = error, error.built
+    corpora, unused = built.corpora, [name for name in built.sources if name in built.corpora.unused]
+    made = [name for name in built.sources if name not in unused and corpora.find(f"corpus {name}") is not None]
+    funnels = [corpora.funnel(name) for name in made]
     if as_json:
         print_json(
             {
@@ -80,13 +96,17 @@ def build(
                 "made": list(built.made),
                 "seconds": built.seconds,
                 "failures": built.failures,
+                "error": str(refused) if refused is not None else None,
+                "unused": unused,
                 "sources": funnels,
             }
         )
     else:
         from pretrial.inspecting.terminal import print_built
 
-        print_built(out(), built, funnels)
+        print_built(out(), built, funnels, refused=refused is not None)
+    if refused is not None:
+        raise refused
     if built.failures:
         raise typer.Exit(1)
 
@@ -134,7 +154,12 @@ def sample(
     store: StorePath = None,
     data: Data = None,
     rule: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Documents that this rule dropped.", show_default=False)
+        str | None,
+        typer.Option(
+            metavar="NAME[/REASON]",
+            help="Documents that this rule dropped, or those for one of its reasons.",
+            show_default=False,
+        ),
     ] = None,
     kept: Annotated[bool, typer.Option("--kept", help="Documents that came through. [default]")] = False,
     of: Annotated[
@@ -143,23 +168,32 @@ def sample(
             "--class",
             metavar="NAME",
             help="Documents of a class: train, held-out, duplicate, excluded, near-duplicate, near-held-out, "
-            "contaminated.",
+            "contaminated; or quarantined: what could not be used.",
             show_default=False,
         ),
     ] = None,
-    number: Annotated[int, typer.Option("-n", "--number", min=1, help="How many.")] = 5,
+    listed: Annotated[
+        bool, typer.Option("--list", help="A line a document without its text; of copies, with the one that is kept.")
+    ] = False,
+    number: Annotated[
+        int | None, typer.Option("-n", "--number", min=1, help="How many. [default: 5; with --list all]")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Which ones.")] = 1,
     characters: Annotated[int, typer.Option(min=0, help="Most characters of a text.")] = 400,
     as_json: AsJson = False,
 ) -> None:
     """Show some documents of a source: kept, dropped by a rule, or of one class. The same ones every time.
 
+    What is near to something that stays is listed with it, in a line: `--class near-duplicate --list`.
+
     Example: `pretrial corpus sample studies/quickstart.yaml prose --rule no-code -n 3`
     """
     from pretrial.cli import out, print_json
 
     corpora = _trial(study, workspace, store, data).corpora()
-    said = corpora.sample(source, rule=rule, kept=kept, of=of, n=number, seed=seed, characters=characters)
+    said = corpora.sample(
+        source, rule=rule, kept=kept, of=of, n=number, seed=seed, characters=characters, listed=listed
+    )
     if as_json:
         print_json(said)
         return
@@ -191,7 +225,8 @@ def card(
     if every == (source is not None):
         raise RequestError("which source?", remedy="Name one, or say --all.")
     corpora = trial.corpora()
-    cards = {name: corpora.card(name) for name in ([source] if source is not None else trial.study.sources)}
+    names = [source] if source is not None else [name for name in trial.study.sources if name not in corpora.unused]
+    cards = {name: corpora.card(name) for name in names}
     if to is None:
         for text in cards.values():
             typer.echo(text, nl=False)
@@ -212,7 +247,13 @@ def trace(
     study: StudyPath,
     variant: Annotated[str, typer.Argument(help="The variant.", show_default=False)],
     token: Annotated[
-        int, typer.Option(min=0, help="Its place in the variant's training, counted from 0.", show_default=False)
+        int,
+        typer.Option(
+            parser=_tokens,
+            metavar="TOKENS",
+            help="Its place in the variant's training, counted from 0, such as 5000 or 5K.",
+            show_default=False,
+        ),
     ],
     workspace: Workspace = None,
     store: StorePath = None,
@@ -223,7 +264,7 @@ def trace(
 ) -> None:
     """Follow a training token to its document, source file, revision and licence.
 
-    Example: `pretrial corpus trace studies/quickstart.yaml "balanced→text" --token 100000`
+    Example: `pretrial corpus trace studies/quickstart.yaml "balanced→text" --token 100K`
     """
     from pretrial.cli import out, print_json
 

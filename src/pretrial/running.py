@@ -12,8 +12,9 @@ from pretrial.errors import RequestError, RunError
 from pretrial.execute.runner import FailedInputError, Observer, Runner
 from pretrial.plan.graph import Graph
 from pretrial.plan.sizes import Figure
-from pretrial.plan.view import epochs
+from pretrial.plan.view import passes
 from pretrial.store.identity import differences
+from pretrial.study.problems import join
 from pretrial.train.record import processors
 
 _MOST_WORKERS = 8
@@ -52,22 +53,32 @@ def needed(graph: Graph, runner: Runner, wanted: Sequence[str]) -> list[str]:
 
 
 def data_steps(graph: Graph, missing: Sequence[str]) -> list[str]:
-    """Those of the missing steps that come before any training, and the tokens of sources with a cap on epochs."""
-    capped = [name for source in graph.study.epochs_cap if (name := f"tokens of {source} (train)") in graph.steps]
+    """Those of the missing steps that come before any training, and the tokens of sources with a cap on epochs.
+
+    With a capped source come all that have its documents: passes over them add up.
+    """
+    study = graph.study
+    roots = {study.root(source) for source in study.epochs_cap}
+    tokens = [f"tokens of {source} (train)" for source in study.sources if study.root(source) in roots]
+    capped = [name for name in tokens if name in graph.steps]
     early = [name for name in missing if graph.steps[name].group in ("corpora", "tokens")]
     return list(dict.fromkeys([*early, *capped]))
 
 
 def check_epochs(graph: Graph, windows: Mapping[str, Figure], only: Sequence[str]) -> None:
-    """Raise `RequestError` when a variant passes its cap over a source."""
+    """Raise `RequestError` when a variant passes its cap over a source, counting what is drawn under other names."""
     study = graph.study
     caps = study.epochs_cap
     for variant in (study.baseline, *only) if only else study.variants:
-        for source, count in epochs(graph, graph.courses[variant], windows).items():
-            if source in caps and count > caps[source]:
+        for source, count in passes(graph, graph.courses[variant], windows).items():
+            if source in caps and count.line > caps[source]:
+                also = f" (its documents are also drawn as {join(count.also)})" if count.line > count.own else ""
+                # A part of a split source has its cap from there.
+                said = study.sources[source].parent if source in study.named else source
                 raise RequestError(
-                    f"{variant} passes {count:.2f} times over {source}, which is capped at {caps[source]:g} epochs",
-                    where=study.where(f"sources.{source}.max-epochs"),
+                    f"{variant} passes {count.line:.2f} times over {source}, which is capped at {caps[source]:g} "
+                    f"epochs{also}",
+                    where=study.where(f"sources.{said}.max-epochs"),
                     remedy="Give the source more text, lower its share or the budget, or raise the cap.",
                 )
 

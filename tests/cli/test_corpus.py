@@ -17,6 +17,7 @@ import pytest
 import seen
 import smoke
 from pretrial.cli import app, guarded
+from pretrial.inspecting.terminal import _why, print_sample
 from seen import Seen
 
 
@@ -72,6 +73,15 @@ EVERY = [
     ["sample", "web", "--class", "excluded"],
     ["sample", "web", "--class", "duplicate"],
     ["sample", "web", "--class", "contaminated"],
+    ["sample", "web", "--class", "contaminated", "--list"],
+    ["sample", "web", "--class", "near-duplicate", "--list"],
+    ["sample", "web", "--class", "near-held-out", "--list"],
+    ["sample", "web", "--class", "train", "--list", "-n", "9"],
+    ["sample", "web", "--class", "quarantined"],
+    ["sample", "web", "--class", "quarantined", "--list"],
+    ["sample", "web", "--rule", "gopher-quality/min-words"],
+    ["sample", "web", "--rule", "gopher-quality/min-words", "--list"],
+    ["sample", "tiny", "--class", "excluded"],
     ["sample", "tiny", "--rule", "keep characters"],
     ["trace", "branch", "--token", "20000"],
     ["trace", "trunk", "--token", "0", "--seed", "2", "--around", "5000"],
@@ -96,13 +106,15 @@ def test_json_says_what_python_says(cli: Cli, place: Seen, words: list[str]) -> 
     corpora = place.trial().corpora()
     command, what, *rest = words
     names = {"-n": "n", "--class": "of"}
+    listed = {"listed": True} if "--list" in rest else {}
+    rest = [word for word in rest if word != "--list"]
     options: dict[str, Any] = {
         names.get(key, key.strip("-")): int(value) if value.isdigit() else value
         for key, value in zip(rest[::2], rest[1::2], strict=False)
     }
     if command == "inspect" and rest:
         options = {"hits": True, "measures": ["comment-share"], "fields": ["thread"]}
-    assert json.loads(said.out) == json.loads(json.dumps(getattr(corpora, command)(what, **options)))
+    assert json.loads(said.out) == json.loads(json.dumps(getattr(corpora, command)(what, **options, **listed)))
 
 
 def test_build_shows_the_funnel_of_every_source(cli: Cli, place: Seen) -> None:
@@ -113,6 +125,11 @@ def test_build_shows_the_funnel_of_every_source(cli: Cli, place: Seen) -> None:
         r"  → trains +221 +[\d,]+ +[\d.]+% +51,955",
         r"  → near-duplicates of held-out text +5 .*",
         r"  → hold benchmark items +3 .*",
+        r"  read from 2 files, [\d,]+ bytes",
+        r"  no-code: nothing *",
+        r" +documents +bytes +of bytes read +tokens \(≈ 0\.\d{3} a byte\)",
+        r" +documents +bytes +of bytes read +tokens \(≈ 0\.333 a byte assumed\)",
+        r"  dropped by keep characters: 122 outside \.\.250",
         r"  dropped by gopher-quality: min-words 1",
         r"  dropped by keep: language=fr 1",
         r"  quarantined: malformed-json 2",
@@ -123,6 +140,78 @@ def test_build_shows_the_funnel_of_every_source(cli: Cli, place: Seen) -> None:
         r"Nothing to do: the corpora are made \(.*\)\.",
     ):
         assert re.search(f"^{line}$", text, flags=re.M), line
+
+
+def test_a_source_that_nothing_uses_is_said(cli: Cli, place: Seen) -> None:
+    study = place.variation("spare", "\nmixtures:", "  spare: {from: code, keep: {lines: ..5}}\n\nmixtures:")
+    said = cli(place, "build", study=study)
+    assert said.code == 0, said.err
+    assert "\nspare (in no mixture, used for nothing, from code)\n  it is not made: put it in a mixture, or" in said.out
+    assert json.loads(cli(place, "build", "--json", study=study).out)["unused"] == ["spare"]
+    alone = cli(place, "build", "--source", "spare", study=study)
+    assert alone.code == 2
+    assert "the source spare is not made" in alone.err
+    assert "# Data card: tiny" in cli(place, "card", "--all", study=study).out
+
+
+def test_the_footnote_stands_once(cli: Cli, place: Seen) -> None:
+    text = cli(place, "build").out
+    assert text.count("≈ is estimated") == 1
+    assert "once all sources have been read" not in text
+
+
+def test_documents_without_a_measure_are_said_in_words() -> None:
+    kept = {"keep comment-share": {"least": 0.1, "most": None}, "keep lines": ["1", "2"]}
+    said = {"kept": kept, "unmeasured": {"keep comment-share": 41}}
+    assert _why(said, "keep comment-share", {"comment-share": 641}) == "600 outside 0.1.., 41 have no comment-share"
+    assert _why(said, "keep lines", {"lines": 3}) == "3 other than 1, 2"
+    assert _why(said, "keep", {"site=null": 2, "site=a.example": 1}) == "no site 2, site=a.example 1"
+    assert _why(said, "gopher-quality", {"min-words": 5}) == "min-words 5"
+
+
+def test_a_list_is_a_line_a_document_with_whole_names(cli: Cli, place: Seen) -> None:
+    lines = cli(place, "sample", "web", "--class", "near-duplicate", "--list").out.splitlines()
+    said = place.trial().corpora().sample("web", of="near-duplicate", listed=True)["documents"]
+    assert len(lines) == 1 + len(said)
+    for line, one in zip(lines[1:], said, strict=True):
+        similarity = one["stays"]["similarity"]
+        mark = f"{similarity:.3f}" if similarity is not None else f"{one['stays']['pairs_away']} pairs"
+        other = "" if one["stays"]["source"] == "web" else f" ({one['stays']['source']})"
+        assert line == f"{mark:7}  {one['id']} → {one['stays']['id']}{other}"
+
+
+def test_names_of_partners_are_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    from rich.console import Console
+
+    name, other = "a/" * 45 + "this.py", "b/" * 50 + "that.py"
+    stays = {"source": "web", "row": 2, "id": other, "group": "g", "text": "that", "class": "train", "similarity": 0.9}
+    one = {
+        "row": 1,
+        "id": name,
+        "group": "g",
+        "bytes": 4,
+        "class": "near-duplicate",
+        "stays": {**stays, "pairs_away": 1},
+    }
+    head = {"source": "web", "what": "class near-duplicate", "of_documents": 1}
+    console = Console(width=120, highlight=False)
+    whole = {**one, "meta": {}, "text": "this", "cut": False, "partners": [stays]}
+    print_sample(console, {**head, "listed": False, "documents": [whole]})
+    lines = capsys.readouterr().out.splitlines()
+    assert name in lines
+    assert f"    {other}" in lines
+    print_sample(console, {**head, "listed": True, "documents": [one]})
+    assert capsys.readouterr().out.splitlines()[1:] == [f"0.900    {name}", f"       → {other}"]
+
+
+def test_a_field_that_no_document_has_is_said(cli: Cli, place: Seen) -> None:
+    text = cli(place, "inspect", "web", "--field", "foo").out
+    assert "\nfoo: no document has this field; the fields there are: language, license, site, thread, url\n" in text
+    assert "\n  quarantined, malformed-json: 2 (a line or notebook that is not JSON, or is nested too deep)\n" in text
+
+
+def test_a_token_is_named_as_study_files_write_it(cli: Cli, place: Seen) -> None:
+    assert cli(place, "trace", "branch", "--token", "20K").out == cli(place, "trace", "branch", "--token", "20000").out
 
 
 def test_hostile_text_is_shown_as_text(cli: Cli, place: Seen) -> None:
@@ -180,6 +269,25 @@ def test_a_source_that_fails_takes_down_no_other(cli: Cli, place: Seen) -> None:
     assert [one["source"] for one in machine["sources"]] == ["web", "code", "bare", "tiny"]
 
 
+def test_funnels_are_shown_before_the_mistake_that_only_documents_show(cli: Cli, place: Seen) -> None:
+    study = place.variation("refused", "\nmixtures:", "  again: {read: {jsonl: mail.jsonl}}\n\nmixtures:")
+    for _ in range(2):
+        said = cli(place, "build", "--workers", "1", study=study)
+        assert said.code == 2
+        for name in ("mail (transfer domain)", "web (trains)", "again (transfer domain)"):
+            assert f"{name}\n" in said.out
+        assert "pretrial: " in said.err
+        assert "nothing of the source again is left to evaluate on" in said.err
+        assert "Nothing to do" not in said.out
+        assert "once all sources have been read" not in said.out
+    machine = cli(place, "build", "--json", study=study)
+    assert machine.code == 2
+    report = json.loads(machine.out)
+    assert "nothing of the source again" in report["error"]
+    assert [one["source"] for one in report["sources"]] == ["mail", "web", "code", "bare", "tiny", "again"]
+    assert json.loads(cli(place, "build", "--json").out)["error"] is None
+
+
 # -- cards -------------------------------------------------------------------------------------------------------------
 
 
@@ -214,6 +322,11 @@ def test_cards_are_printed_or_written(cli: Cli, place: Seen, tmp_path: Path) -> 
         (["card", "web", "--all"], "which source?"),
         (["trace", "trunk"], "--token"),
         (["trace", "trunk", "--token", "-1"], "--token"),
+        (["trace", "trunk", "--token", "5X"], "'5X' is not an amount of tokens; write it like"),
+        (["trace", "trunk", "--token", "0.1"], "not a whole number of tokens"),
+        (["trace", "trunk", "--token", "38.4K"], "trunk has no token 38,400"),
+        (["sample", "web", "--rule", "gopher-quality/x"], "Its reasons here are min-words 1."),
+        (["sample", "web", "--class", "skipped"], "what readers skip is counted and not listed"),
         (["trace", "trunk", "--token", "38400"], "trunk has no token 38,400\n  It trains on 38,400;"),
         (["trace", "none", "--token", "0"], "there is no variant 'none'\n  The study has trunk, branch."),
         (["trace", "trunk", "--token", "0", "--seed", "7"], "the study has no seed 7"),

@@ -19,9 +19,9 @@ from pretrial.corpus.installed import InstalledFile
 
 GOLDEN = {
     ("snapshot", 1): "9f5546f4687b09d6",
-    ("corpus", 2): "748a09c03f2456fd",
-    ("tree", 3): "c5e76c786ef7489c",
-    ("select", 2): "b7b9843eeda3de89",
+    ("corpus", 3): "421795a05a722539",
+    ("tree", 3): "fbdbe55b253053f8",
+    ("select", 3): "b7b9843eeda3de89",
 }
 
 MODULE = '''"""Adds numbers, slowly.
@@ -62,7 +62,7 @@ def test_a_snapshot_of_the_same_files_is_the_same(tmp_path: Path, step: Any, mon
 
 
 def test_a_corpus_of_the_same_records_is_the_same(tmp_path: Path, read: Any) -> None:
-    assert spec.SEMANTICS["corpus-shard"] == 2, "the parts of a corpus are hashed with it here"
+    assert spec.SEMANTICS["corpus-shard"] == 3, "the parts of a corpus are hashed with it here"
     (tmp_path / "x.jsonl").write_text(
         '{"id": "a", "text": "one  two", "book": "b", "n": [1, null]}\n{"id": 1}\n'
         '{"id": "a", "text": "See:\\n\\n>>> add(1, 2)\\n3\\n\\nDone, é.", "book": 7, "lang": "en"}\n'

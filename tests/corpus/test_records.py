@@ -193,7 +193,9 @@ def test_keep_takes_the_records_with_the_values_named(tmp_path: Path, read: Any)
 
 def test_a_source_that_comes_out_empty_fails_with_its_funnel(tmp_path: Path, read: Any) -> None:
     (tmp_path / "x.jsonl").write_text('{"text": "a"}\n{"body": "b"}\n')
-    with pytest.raises(RunError, match=r"these: no document is left: read 1 documents, 1 bytes; keep 0 .*no-text 1"):
+    with pytest.raises(
+        RunError, match=r"these: no document is left: 1 documents .* read, 0 left; dropped by keep 1; .*no-text 1"
+    ):
         read("jsonl", "x.jsonl", keep={"language": ("go",)})
 
 

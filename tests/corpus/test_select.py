@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,16 @@ from pretrial.corpus.iterate import (
     NEAR_HELD_OUT,
     TRAIN,
 )
-from pretrial.corpus.select import Quota, Selection, Table, leave_contaminated, leave_near, select
+from pretrial.corpus.select import (
+    Quota,
+    Selection,
+    Table,
+    inherit,
+    leave_beside,
+    leave_contaminated,
+    leave_near,
+    select,
+)
 from pretrial.errors import RequestError
 
 QUOTA = Quota(Fraction(1, 50), 262_144, Fraction(1, 5))
@@ -230,7 +240,9 @@ def test_of_near_duplicates_one_trains_and_none_beside_a_held_out_one(rows: list
     before = {name: mask.copy() for name, mask in masks.items()}
     components = {str(n): np.array([row[1] for row in source], np.int64) for n, source in enumerate(rows)}
     beside = {str(n): np.array([row[2] for row in source], bool) for n, source in enumerate(rows)}
-    leave_near(Selection(masks, np.zeros(0, bool), {}, {}), beside, components)
+    selection = Selection(masks, np.zeros(0, bool), {}, {})
+    leave_beside(selection, beside)
+    leave_near(selection, components)
     trained: list[int] = []
     first: dict[int, str] = {}
     for name, mask in masks.items():
@@ -295,3 +307,69 @@ def test_whole_steps_take_near_duplicates_and_derived_documents_follow(tmp_path:
     counts = made.facts["sources"]["a"]
     assert counts["near_duplicate"]["documents"] == int((mask == NEAR_DUPLICATE).sum()) > 0
     assert counts["near_held_out"]["documents"] == int((mask == NEAR_HELD_OUT).sum())
+
+
+def test_copies_that_no_source_in_use_has_keep_nothing_out_of_training() -> None:
+    """A source of which only a part is used, and another with the same texts as the rest of it."""
+    rows = [(n, n, 20_000) for n in range(200)]
+    web = replace(table("web", rows), used=False)
+    python = Table("web/python", True, web.group[:100], web.copy[:100], web.bytes[:100], "web", np.arange(100))
+    wiki = table("wiki", [(300 + n, 100 + n, 20_000) for n in range(100)])
+    live = np.arange(200) < 100
+    chosen = select([replace(web, live=live), wiki, python], names(400), QUOTA)
+    assert DUPLICATE not in chosen.masks["wiki"].tolist()
+    assert chosen.masks["web"][100:].tolist() == [DUPLICATE] * 100
+    # Near-duplicates: of two, the one that is in use stays.
+    masks = {"web": np.array([TRAIN, TRAIN], np.uint8), "wiki": np.array([TRAIN], np.uint8)}
+    components = {"web": np.array([0, -1]), "wiki": np.array([0])}
+    leave_near(
+        Selection(masks, np.zeros(0, bool), {}, {}), components,
+        {"web": np.array([False, True]), "wiki": np.array([True])},
+    )  # fmt: skip
+    assert {name: mask.tolist() for name, mask in masks.items()} == {"web": [NEAR_DUPLICATE, TRAIN], "wiki": [TRAIN]}
+
+
+def test_a_derived_text_that_a_held_out_document_has_does_not_train() -> None:
+    """Texts that differ in what a transform takes out: as they were made, they are copies across the two sides."""
+    root = table("code", [(n, n, 20_000) for n in range(200)])
+    same = np.arange(200) // 2 + 1_000  # documents 0 and 1 become one text, 2 and 3, …
+    stripped = Table("stripped", True, root.group, same, root.bytes // 2, "code", np.arange(200))
+    chosen = select([root, stripped], names(200), QUOTA)
+    inherit(chosen, [root, stripped])
+    mask = chosen.masks["stripped"]
+    assert (mask == HELD_OUT).any()
+    held = set(same[chosen.held[stripped.group]].tolist())
+    assert not held & set(same[mask == TRAIN].tolist())
+    assert EXCLUDED in mask.tolist()
+    trained = same[mask == TRAIN].tolist()
+    assert len(set(trained)) == len(trained)
+    assert (chosen.masks["code"] != EXCLUDED).all(), "the texts as they were read are no copies"
+
+
+def test_what_leaves_the_parent_leaves_what_is_made_of_it() -> None:
+    root = table("code", [(n, n, 20_000) for n in range(100)])
+    part = Table("part", True, root.group[10:], root.copy[10:], root.bytes[10:], "code", np.arange(10, 100))
+    chosen = select([root, part], names(100), QUOTA)
+    leave_contaminated(chosen, {"code": np.arange(100) % 2 == 0})
+    inherit(chosen, [root, part])
+    assert chosen.masks["part"].tolist() == chosen.masks["code"][10:].tolist()
+    assert CONTAMINATED in chosen.masks["part"].tolist()
+
+
+def test_a_small_part_does_not_keep_its_parent_from_being_held_out() -> None:
+    root = table("code", [(n // 5, n, 20_000) for n in range(400)])
+    few = np.flatnonzero(root.group % 20 == 0)  # four of eighty groups
+    part = Table("part", True, root.group[few], root.copy[few], root.bytes[few], "code", few)
+    chosen = select([root, part], names(80), QUOTA)
+    assert (chosen.masks["code"] == HELD_OUT).any()
+    assert (chosen.masks["code"][few] == HELD_OUT).any()
+    assert (chosen.masks["code"][few] == TRAIN).any()
+
+
+def test_a_quota_that_cannot_be_met_is_not_looked_for_in_every_group() -> None:
+    large = table("large", [(n, n, 1_000) for n in range(5_000)])
+    tiny = table("tiny", [(5_000, 9_000, 10), (5_000, 9_001, 10)])
+    chosen = select([large, tiny], [f"g{n}" for n in range(5_001)], QUOTA)
+    assert chosen.chosen["tiny"] == 0
+    assert chosen.chosen["large"] >= 262_144
+    assert chosen.chosen["large"] < 264_000, "no more is held out for the sake of what cannot be"

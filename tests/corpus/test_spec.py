@@ -111,5 +111,7 @@ def test_equal_names_in_two_places_stay_apart_and_overlaps_are_read_once(
 
 def test_the_order_of_the_study_is_the_priority() -> None:
     config = spec.select_config(["b", "a"], {"a"})
-    assert config["sources"] == {"b": {"trained": False, "priority": 0}, "a": {"trained": True, "priority": 1}}
+    assert config["sources"] == {
+        "b": {"trained": False, "used": True, "priority": 0}, "a": {"trained": True, "used": True, "priority": 1},
+    }  # fmt: skip
     assert config["held_out"] == {"share": "2%", "bytes": 262_144, "largest_group": "20%"}

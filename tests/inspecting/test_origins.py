@@ -36,7 +36,7 @@ SOURCES = """\
 def built(tmp_path_factory: pytest.TempPathFactory) -> Corpora:
     folder = tmp_path_factory.mktemp("origins")
     head, rest = seen.STUDY.split("  mail:")[0], seen.STUDY[seen.STUDY.index("\nmixtures:") :]
-    text = (head + SOURCES + rest).replace(", piqa", "").replace("code: 1/5, tiny: 1/5", "code: 2/5")
+    text = (head + SOURCES + rest).replace(", piqa", "").replace("web: 4/5, tiny: 1/5", "web: 100%")
     (folder / "seen.yaml").write_text(text.replace("seeds: 2", "seeds: 2\nnear-duplicates: none"), encoding="utf-8")
     (folder / "data").mkdir()
     lines = [json.dumps({"text": smoke.prose(i)}) for i in range(5)]

@@ -20,6 +20,7 @@ from pretrial.errors import RequestError
 from pretrial.inspecting.card import file_name
 from pretrial.inspecting.corpora import Corpora
 from pretrial.inspecting.distributions import described, histogram, inspect, numbers
+from pretrial.inspecting.funnel import folded, in_steps, role
 from pretrial.inspecting.rows import pick
 from pretrial.inspecting.sample import NAMES
 from pretrial.inspecting.text import fenced, markdown, shown
@@ -69,12 +70,78 @@ def test_tokens_are_counted_where_they_were_made_and_estimated_elsewhere(corpora
     assert corpora.funnel("bare")["tokens_per_byte"]["basis"] == "estimated"
 
 
+def test_steps_that_changed_nothing_are_one_row() -> None:
+    def row(step: str, documents: int, size: int) -> dict[str, Any]:
+        return {"step": step, "documents": documents, "bytes": size}
+
+    rows = [row("read", 9, 90), row("a", 9, 90), row("b", 9, 90), row("c", 8, 80), row("d", 8, 80), row("e", 8, 80)]
+    said = {"funnel": [*rows, row("f", 8, 80)], "removed": {"d": {"keys": 3}}, "rejected": {"c": {"x": 1}}}
+    assert folded(said) == [rows[0], {"steps": ["a", "b"]}, rows[3], rows[4], {"steps": ["e", "f"]}]
+    assert folded({**said, "rejected": {"f": {"empty": 1}}})[-1] == row("f", 8, 80)
+    assert folded({**said, "funnel": []}) == []
+    assert (in_steps(["a"]), in_steps(["a", "b", "c"])) == ("a", "a … c")
+
+
+def test_what_was_read_is_counted_in_files_and_bytes(corpora: Corpora, place: Seen) -> None:
+    size = sum(path.stat().st_size for path in place.folder.glob("web-*.jsonl"))
+    assert corpora.funnel("web")["inputs"] == {"what": "files", "count": 2, "bytes": size}
+    assert corpora.funnel("code")["inputs"]["count"] == 150
+    assert corpora.funnel("bare")["inputs"] is None
+
+
+def test_documents_without_a_measure_are_told_from_those_outside_its_range(place: Seen) -> None:
+    languages = [None, "en", "python", "python", "python"]
+    comments = ["#", "#", "# no\n" * 9, "", "#"]
+    lines = [
+        json.dumps({"text": f"{comment} {n}\nx = {n}\n" if comment else f"x = {n}\n" * 9, "language": language})
+        for n, (language, comment) in enumerate(zip(languages, comments, strict=True))
+    ]
+    (place.folder / "noted.jsonl").write_text("\n".join(lines))
+    line = "  noted: {read: {jsonl: noted.jsonl}, keep: {comment-share: 10%..90%}}\n"
+    path = place.variation("noted", "\nmixtures:", line + "\nmixtures:")
+    trial = place.trial(path)
+    assert not trial.build_corpora(["noted"], workers=1, quiet=True).failures
+    said = trial.corpora().funnel("noted")
+    dropped = sum(said["rejected"]["keep comment-share"].values())
+    assert said["unmeasured"] == {"keep comment-share": 2}
+    assert dropped > 2
+    assert said["kept"] == {"keep comment-share": {"least": 0.1, "most": 0.9}}
+
+
 def test_the_part_of_a_source_in_the_study_is_said(corpora: Corpora) -> None:
     roles = {name: corpora.funnel(name)["role"] for name in corpora.study.sources}
     assert roles == {
         "mail": "transfer domain", "web": "trains", "code": "trains", "bare": "on the way to others", "tiny": "trains",
     }  # fmt: skip
     assert (corpora.funnel("tiny")["parent"], corpora.funnel("tiny")["root"]) == ("bare", "code")
+    assert corpora.funnel("tiny")["part"] is None
+
+
+def test_a_derived_source_that_nothing_needs_is_said_to_be_used_for_nothing(place: Seen) -> None:
+    more = "  spare: {from: code, keep: {characters: ..500}}\n  sparer: {from: spare, transform: [strip-comments]}\n"
+    corpora = place.trial(place.variation("spare", "\nmixtures:", f"{more}\nmixtures:")).corpora()
+    roles = {name: role(corpora, name) for name in corpora.study.sources}
+    unused = "in no mixture, used for nothing"
+    assert roles == {
+        "mail": "transfer domain", "web": "trains", "code": "trains", "bare": "on the way to others", "tiny": "trains",
+        "spare": unused, "sparer": unused,
+    }  # fmt: skip
+    assert corpora.unused == ("spare", "sparer")
+    with pytest.raises(RequestError, match="the source spare is not made: it is in no mixture, and used for nothing"):
+        corpora.funnel("spare")
+
+
+def test_parts_of_a_split_source_say_so(place: Seen) -> None:
+    path = place.variation("split", "group: document, license: MIT}", "group: document, split: language}")
+    path.write_text(path.read_text().replace("code: 2/5", "code/python: 2/5").replace("code: 50%", "code/python: 50%"))
+    trial = place.trial(path)
+    assert not trial.build_corpora(["code/python"], workers=1, quiet=True).failures
+    corpora = trial.corpora()
+    assert corpora.funnel("code/python")["part"] == {"field": "language", "value": "python"}
+    assert corpora.funnel("code")["part"] is None
+    text = corpora.card("code/python")
+    assert "A part of the source code of the same study, which is split by language" in text
+    assert "the study says `split: language` of the source that this is a part of" in text
 
 
 # -- distributions -----------------------------------------------------------------------------------------------------
@@ -246,6 +313,67 @@ def test_a_copy_stands_with_the_one_that_it_repeats(corpora: Corpora, place: See
         assert one["group"] not in held
 
 
+def test_a_list_has_every_document_with_the_one_that_stays_and_no_text(corpora: Corpora) -> None:
+    for of in ("near-duplicate", "near-held-out", "duplicate", "excluded"):
+        whole = corpora.sample("web", of=of, n=1000)["documents"]
+        said = corpora.sample("web", of=of, listed=True)
+        assert len(said["documents"]) == said["of_documents"] == len(whole)
+        for one, other in zip(said["documents"], whole, strict=True):
+            assert "text" not in one
+            assert "partners" not in one
+            assert one["id"] == other["id"]
+            assert "text" not in one["stays"]
+            assert one["stays"].items() <= other["stays"].items()
+            near = {partner["row"]: partner["similarity"] for partner in other.get("partners", [])}
+            if one["stays"].get("pairs_away", 1) == 1:
+                assert one["stays"]["similarity"] == near.get(one["stays"]["row"], one["stays"]["similarity"])
+                assert one["stays"]["similarity"] >= 0.8
+            else:
+                assert one["stays"]["similarity"] is None
+    assert len(corpora.sample("web", listed=True, n=7)["documents"]) == 7
+
+
+def test_a_copy_that_editing_made_stands_with_the_one_of_its_source(corpora: Corpora) -> None:
+    texts = {one["id"]: one["text"] for one in corpora.sample("tiny", n=1000, characters=9999)["documents"]}
+    said = corpora.sample("tiny", of="duplicate", n=1000)["documents"]
+    assert said
+    for one in said:
+        assert one["stays"]["source"] == "tiny"
+        assert one["stays"]["id"] != one["id"]
+        assert texts[one["stays"]["id"]].split() == texts[one["id"]].split()
+
+
+def test_what_could_not_be_used_stands_with_reason_and_place(corpora: Corpora, place: Seen) -> None:
+    said = corpora.sample("web", of="quarantined")
+    lines = [len((place.folder / f"web-{n}.jsonl").read_text(encoding="utf-8").splitlines()) for n in (0, 1)]
+    assert sorted(one["where"] for one in said["documents"]) == [f"web-{n}.jsonl:{lines[n]}" for n in (0, 1)]
+    assert {(one["reason"], one["text"].strip()) for one in said["documents"]} == {("malformed-json", "{broken")}
+    assert (said["of_documents"], said["counted"]) == (2, 2)
+    assert corpora.sample("web", of="quarantined/malformed-json")["documents"] == said["documents"]
+    assert corpora.sample("code", of="quarantined")["documents"] == []
+    assert corpora.inspect("web")["quarantined"] == {"malformed-json": 2}
+
+
+def test_rejects_can_be_asked_for_by_reason(corpora: Corpora) -> None:
+    said = corpora.sample("web", rule="gopher-quality/min-words")
+    assert said["documents"] == corpora.sample("web", rule="gopher-quality")["documents"]
+    assert said["what"] == "dropped by gopher-quality, min-words"
+
+
+def test_fields_that_no_document_has_are_said_with_those_there_are(corpora: Corpora) -> None:
+    said = corpora.inspect("web", fields=["foo"])
+    assert (said["fields"]["foo"]["distinct"], said["fields"]["foo"]["without"]) == (0, said["documents"])
+    assert said["field_names"] == ["language", "license", "site", "thread", "url"]
+
+
+def test_the_bound_of_missed_pairs_is_that_of_the_settings(corpora: Corpora) -> None:
+    near = corpora.inspect("web")["near_duplicates"]
+    missed = (1 - 0.8 ** near["rows"]) ** near["bands"]
+    assert near["missed_at_threshold"] == pytest.approx(missed)
+    assert 0 < missed < 0.03
+    assert f"just 0.8 is missed with a probability of {missed:.1%} ({near['bands']} bands" in corpora.card("web")
+
+
 def test_a_contaminated_document_stands_with_the_span_that_matched(corpora: Corpora, place: Seen) -> None:
     texts = {row["name"]: row["text"] for row in pages(place.folder)}
     said = corpora.sample("web", of="contaminated")["documents"]
@@ -271,6 +399,14 @@ def test_derived_documents_have_the_classes_and_reasons_of_their_roots(corpora: 
         (lambda c: c.sample("web", rule="x"), "x is no step of this source"),
         (lambda c: c.sample("web", rule="keep"), "what keep leaves out is counted and not listed"),
         (lambda c: c.sample("web", of="x"), "there is no class 'x'"),
+        (lambda c: c.sample("web", of="train/x"), "there is no class 'train/x'"),
+        (lambda c: c.sample("web", rule="x/min-words"), "x is no step of this source"),
+        (lambda c: c.sample("web", rule="gopher-quality/x"), "for 'x'\n  Its reasons here are min-words 1."),
+        (lambda c: c.sample("web", rule="no-code/x"), "It dropped nothing here."),
+        (lambda c: c.sample("web", rule="keep/language=fr"), "what keep leaves out is counted and not listed"),
+        (lambda c: c.sample("web", of="quarantined/x"), "for 'x'\n  Reasons here: malformed-json 2."),
+        (lambda c: c.sample("code", of="quarantined/x"), "Nothing was quarantined here."),
+        (lambda c: c.sample("web", of="skipped"), "counted and not listed\n  Of web: nothing was skipped."),
         (lambda c: c.sample("web", of="train", kept=True), "Say one of the three."),
         (lambda c: c.card("x"), "there is no source 'x'"),
     ],
@@ -343,6 +479,23 @@ def test_a_policy_is_named_where_one_was_applied(place: Seen) -> None:
     assert corpora.funnel("web")["ends"] is None
     assert "has not been decided yet" in text
     assert inspect(corpora, "web")["near_duplicates"] is None
+
+
+def test_the_way_to_rebuild_names_the_folders_that_the_study_needs(
+    place: Seen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PRETRIAL_DATA_LETTERS", str(place.folder))
+    path = place.variation("lettered", "jsonl: mail.jsonl", "jsonl: '{letters}/mail.jsonl'")
+    trial = place.trial(path)
+    assert not trial.build_corpora(["mail"], workers=1, quiet=True).failures
+    command = f"PRETRIAL_DATA_LETTERS=DIR pretrial corpus build {path.name} --data DIR"
+    text = trial.corpora().card("mail")
+    assert command in text.split("## How to rebuild")[1]
+    assert "what the study calls `{data}` and `{letters}`" in text
+    path.write_text(path.read_text().replace(", piqa", "").replace("{letters}/", ""))
+    assert not place.trial(path).build_corpora(["mail"], workers=1, quiet=True).failures
+    plain = place.trial(path).corpora().card("mail")
+    assert f"to the same bytes:\n\n```sh\npretrial corpus build {path.name}\n```" in plain
 
 
 def test_files_of_cards_are_told_apart() -> None:

@@ -152,3 +152,18 @@ def test_two_studies_that_measure_at_once_keep_both(tmp_path: Path) -> None:
     other.save()
     again = Speeds(store)
     assert (again.get("train", "a"), again.get("train", "b")) == (1.0, 2.0)
+
+
+def test_cloze_items_are_divided_over_the_sources_that_have_some(
+    plan: Plan, speeds: Speeds, sources: dict[str, Any]
+) -> None:
+    def seconds(**fields: Any) -> float:
+        graph = plan(evaluate={"tasks": ["cloze"]}, context=128, **fields)
+        (name,) = {e.step for e in graph.evaluations if e.mark.variant == "text→text" and e.seed == 1} & {
+            e.step for e in graph.evaluations if e.task == "prose"
+        }
+        return forecast(graph, speeds).seconds[name].value
+
+    # Neither has items: a source on the way to another, and one that nothing uses.
+    more = {"idle": {"from": "code"}, "short": {"from": "letters", "keep": {"characters": "..500"}}}
+    assert seconds(sources=sources | more) == seconds()

@@ -238,17 +238,17 @@ def test_another_execution_record_is_another_address(plan: Plan, record: dict[st
 
 
 GOLDEN = {
-    "corpus prose": "599d9d315c3c4157ef804cdf7dd2aafa",
-    "selection of documents": "339e7a2986ad1e7aaff04a5fbb659026",
-    "tokenizer": "ad092d6e7ec548c21d295f54bdd98d37",
-    "tokens of prose (train)": "d1e3af332052b0be5f997cda0626cf3c",
-    "training text→text to 10.24K, seed 1": "dca3840237078d31d6c314645728d554",
-    "training mixed→text to 20.48K, seed 2": "e7ac6ae593f129a76291e5c5dea66a80",
-    "bits per byte of prose on text→text to 10.24K, seed 1": "79f99b8fb36275b5c91e2915a9ac3556",
-    "cloze items": "dcd221ee240627927f270e7d9608c426",
-    "cloze of letters on mixed→text to 20.48K, seed 2": "7ac4232e2cb56f6a78e5b2b568c2eb84",
-    "anchors of prose (held-out) for mixed→text": "5995b9aea53c34ab6e0b5194e02492c7",
-    "ledger of mixed→text, seed 2": "41d2aeb4991c69e490684b2721ba78c5",
+    "corpus prose": "f7d429b8fbb6a81514539ec52940d96c",
+    "selection of documents": "31f3d1ebfc45c8a3fe21dcb3dd55db9a",
+    "tokenizer": "d2de5d576a642a16200419dfa2db676d",
+    "tokens of prose (train)": "0ce40e28aa60862e58266a34a7172739",
+    "training text→text to 10.24K, seed 1": "6a8830ed5cf35817b96876bdd4fda9fd",
+    "training mixed→text to 20.48K, seed 2": "db8506ae3caf6de8ddd19f0094160607",
+    "bits per byte of prose on text→text to 10.24K, seed 1": "15a051127ee3c9fcdea0d8d8e59bba67",
+    "cloze items": "fbcfd72a3c5823a48af27426069b4569",
+    "cloze of letters on mixed→text to 20.48K, seed 2": "9ad3c1b2c196ec1617add259b37a57a7",
+    "anchors of prose (held-out) for mixed→text": "d17eaea7d22d46ed2cf5252051bf9f6e",
+    "ledger of mixed→text, seed 2": "12d6acf7bdc44951a1693b0ee0516cf2",
 }
 
 
@@ -294,3 +294,35 @@ def test_benchmark_items_are_looked_for_also_where_they_may_stay(plan: Plan, dat
         assert set(graph.scans) <= set(graph.wanted())
         select = graph.steps["selection of documents"].inputs
         assert any(name.startswith("contamination:") for name in select) == decontaminate
+
+
+def test_derived_sources_that_nothing_uses_cannot_stop_a_study(plan: Plan, sources: dict[str, Any]) -> None:
+    derived = {
+        "idle": {"from": "code", "keep": {"language": "none has this"}},
+        "below": {"from": "idle"},
+        "way": {"from": "code", "filter": ["no-code"]},
+        "end": {"from": "way"},
+    }
+    mixtures = {"text": {"prose": "100%"}, "mixed": {"prose": "50%", "end": "50%"}}
+    graph = plan(sources=sources | derived, mixtures=mixtures)
+    made = {step.about["source"] for step in graph.steps.values() if step.kind == "corpus"}
+    assert made == {"prose", "code", "letters", "way", "end"}
+    select = graph.steps["selection of documents"]
+    assert set(select.config["sources"]) | set(select.config["derived"]) == made
+    assert {name for name in select.inputs if name.startswith("corpus:")} == {f"corpus:{name}" for name in made}
+    assert any("'idle'" in warning for warning in graph.study.warnings)
+
+
+def test_a_source_that_only_the_tokenizer_sees_is_made(plan: Plan, sources: dict[str, Any]) -> None:
+    code = sources["code"] | {"split": "language"}
+    tokenizer = {"train": {"vocabulary": 300, "from": {"prose": "50%", "code/python": "50%"}}}
+    graph = plan(sources=sources | {"code": code}, tokenizer=tokenizer)
+    assert graph.steps["tokenizer"].inputs["corpus:code/python"] == "corpus code/python"
+    assert graph.steps["corpus code/python"].inputs["parent"] == "corpus code"
+
+
+def test_of_an_unseen_family_only_the_leaves_are_evaluated(plan: Plan, sources: dict[str, Any]) -> None:
+    graph = plan(sources=sources | {"short": {"from": "letters", "keep": {"characters": "..500"}}})
+    assert {e.task for e in graph.evaluations if e.category == "transfer"} == {"short"}
+    assert "tokens of letters (held-out)" not in graph.steps
+    assert "corpus letters" in graph.steps, "it is read all the same"

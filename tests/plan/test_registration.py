@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from pretrial.errors import RunError
-from pretrial.plan.registration import History, history, register
+from pretrial.plan.graph import Graph
+from pretrial.plan.registration import History, files_of, history, register
 from pretrial.store.artefacts import Store
 from pretrial.study.schema import Claim, Study
 
@@ -262,6 +263,52 @@ def test_files_that_changed_after_a_look_are_a_changed_recipe(store: Store, buil
     made = register(store, study, known=[], files={"prose": "2", "code": "1"})
     assert made.late(claim(study, FIRST)) == "the recipe changed after results were seen"
     assert made.changes()[-1].detail == "the files of prose changed"
+
+
+def test_the_order_of_sources_is_part_of_the_recipe(store: Store, build: Build, sources: Any) -> None:
+    """Of copies the first stays, so another order trains on other text."""
+    turned = dict(reversed(sources.items()))
+    assert seen(store, build, {"sources": turned}) == "the recipe changed after results were seen"
+    detail = history(store, build()).changes()[1].detail
+    assert detail.startswith("priority[0]: prose → letters")
+
+
+def test_the_order_of_derived_sources_acts_on_nothing(store: Store, build: Build, sources: Any) -> None:
+    made = {name: {"from": "code", "keep": {"stars": "1.."}} for name in ("a", "b")}
+    first = {"claims": [FIRST], "sources": sources | made}
+    assert seen(store, build, {"sources": sources | dict(reversed(made.items()))}, first=first) is None
+
+
+def test_an_earlier_version_said_neither_the_order_of_sources_nor_what_a_file_is(store: Store, build: Build) -> None:
+    study = build(claims=[FIRST])
+    register(store, study, known=LOOKED[:0], files={"prose": "1", "code": "1"})
+    path = store.root / "claims/planned.jsonl"
+    old = json.loads(path.read_text())
+    del old["recipe"]["priority"]
+    path.write_text(json.dumps(old, ensure_ascii=False) + "\n")
+    same = register(store, study, known=LOOKED, files={"source prose": "1", "source code": "1"})
+    assert (same.late(claim(study, FIRST)), events(same)) == (None, [("registered", False)])
+    made = register(store, study, known=[], files={"source prose": "2", "source code": "1"})
+    assert made.late(claim(study, FIRST)) == "the recipe changed after results were seen"
+    assert made.changes()[-1].detail == "the files of source prose changed"
+
+
+def test_files_are_known_by_what_they_are(plan: Callable[..., Graph], sources: Any, data_dir: Path) -> None:
+    graph = plan(
+        sources=sources | {"tokenizer": sources["letters"]}, data=data_dir, evaluate={"tasks": ["held-out", "piqa"]}
+    )
+    found = files_of(graph)
+    assert set(found) == {"source prose", "source code", "source letters", "source tokenizer", "benchmark piqa"}
+    assert found["source tokenizer"] == found["source letters"] != found["source prose"]
+
+
+def test_a_source_called_tokenizer_is_not_the_tokenizer(
+    plan: Callable[..., Graph], sources: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "tokenizer.json"
+    path.write_text(json.dumps({"model": {"type": "BPE", "vocab": {"a": 0}}, "added_tokens": []}))
+    found = files_of(plan(sources=sources | {"tokenizer": sources["letters"]}, tokenizer={"file": str(path)}))
+    assert found["tokenizer"] != found["source tokenizer"] == found["source letters"]
 
 
 def test_several_changes_are_all_said(store: Store, build: Build) -> None:

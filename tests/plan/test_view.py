@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 import smoke
+from pretrial.errors import RequestError
 from pretrial.plan.cost import Figure, Speeds, forecast
 from pretrial.plan.graph import Graph
-from pretrial.plan.view import describe, epochs, repeated, warnings
+from pretrial.plan.view import describe, epochs, passes, repeated, warnings
+from pretrial.running import check_epochs, data_steps
 from pretrial.store.artefacts import Store
 
 BATCH = 1024
@@ -201,6 +203,91 @@ def test_a_cap_on_epochs_is_warned_of(plan: Plan, sources: dict[str, Any]) -> No
     graph = plan(sources=sources | {"prose": {**sources["prose"], "max-epochs": 2}})
     said = warnings(graph, {"prose": Figure(100, "measured")})
     assert "text→text passes 3.2 times over prose; the study caps it at 2 epochs" in said
+
+
+@pytest.fixture
+def family(sources: dict[str, Any]) -> dict[str, Any]:
+    """Code, its two parts, and a cleaned state of one of them."""
+    code = sources["code"] | {"split": "language"}
+    return sources | {"code": code, "clean": {"from": "code/python", "filter": ["no-code"]}}
+
+
+@pytest.fixture
+def arms(plan: Plan, family: dict[str, Any]) -> Graph:
+    """An arm that goes from code to a part of it, and one of both parts and the cleaned state of one."""
+    mixtures = {
+        "text": {"prose": "100%"}, "code": {"code": "100%"}, "clean": {"clean": "100%"},
+        "parts": {"code/python": "50%", "code/c": "50%"},
+    }  # fmt: skip
+    variants = {
+        "text→text": [stage(10), stage(10)],
+        "down": [stage(10, "code"), stage(10, "clean")],
+        "parts": [stage(10, "parts"), stage(10, "clean")],
+    }
+    return plan(sources=family, mixtures=mixtures, variants=variants)
+
+
+# A stage of ten steps draws 160 windows.
+KNOWN = {"code": 160, "code/python": 80, "code/c": 160, "clean": 80}
+WINDOWS = {name: Figure(count, "measured") for name, count in {**KNOWN, "prose": 10_000}.items()}
+
+
+def test_passes_over_the_same_documents_add_up_along_a_line(arms: Graph) -> None:
+    assert epochs(arms, arms.courses["down"], WINDOWS) == {"code": 1, "clean": 2}
+    down = passes(arms, arms.courses["down"], WINDOWS)
+    assert {name: (p.own, p.line, p.family, p.also) for name, p in down.items()} == {
+        "code": (1, 3, 3, ("clean",)), "code/python": (0, 3, 3, ("code", "clean")), "clean": (2, 3, 3, ("code",)),
+    }  # fmt: skip
+    parts = passes(arms, arms.courses["parts"], WINDOWS)
+    assert {name: (p.own, p.line, p.family, p.also) for name, p in parts.items()} == {
+        # Parts have no document in common: of them the one with most passes counts.
+        "code": (0, 3, 3, ("code/python", "code/c", "clean")),
+        "code/python": (1, 3, 3, ("clean",)),
+        "code/c": (0.5, 0.5, 0.5, ()),
+        "clean": (2, 3, 3, ("code/python",)),
+    }
+
+
+def test_sources_that_may_share_documents_bound_their_passes(plan: Plan, sources: dict[str, Any]) -> None:
+    states = {name: {"from": "code", "filter": [rule]} for name, rule in (("a", "no-code"), ("b", "stack-v2"))}
+    mixtures = {"text": {"prose": "100%"}, "a": {"a": "100%"}, "b": {"b": "100%"}}
+    graph = plan(sources=sources | states, mixtures=mixtures, variants={"text→text": [stage(10, "a"), stage(10, "b")]})
+    windows = {"a": Figure(160, "measured"), "b": Figure(80, "measured")}
+    found = passes(graph, graph.courses["text→text"], windows)
+    assert {name: (p.own, p.line, p.family) for name, p in found.items()} == {
+        "a": (1, 1, 3), "b": (2, 2, 3), "code": (0, 2, 3)
+    }  # fmt: skip
+    assert [w for w in warnings(graph, windows) if "same" in w or "passes" in w] == [
+        "text→text passes up to 3.0 times over documents of a, which are also drawn as 'b'"
+    ]
+    unknown = "text→text draws the same documents as 'a' and as 'b': its passes over them add up"
+    assert unknown in warnings(graph, {})
+    capped = plan(
+        sources=sources | states | {"code": sources["code"] | {"max-epochs": 2.5}},
+        mixtures=mixtures,
+        variants={"text→text": [stage(10, "a"), stage(10, "b")]},
+    )
+    assert any(
+        "of code, which are also drawn as 'a' and 'b'; the study caps it" in w for w in warnings(capped, windows)
+    )
+    check_epochs(capped, windows, ())  # Nobody knows whether any document is in both.
+
+
+def test_a_cap_holds_for_documents_under_every_name(plan: Plan, arms: Graph, family: dict[str, Any]) -> None:
+    capped = family | {"code": family["code"] | {"max-epochs": 2.5}}
+    said = arms.study.resolved()["mixtures"]
+    graph = plan(
+        sources=capped, mixtures=said, variants={"text→text": [stage(10, "code"), stage(10, "clean")]},
+    )  # fmt: skip
+    with pytest.raises(RequestError, match=r"passes 3\.00 times over code, which is capped at 2\.5") as caught:
+        check_epochs(graph, WINDOWS, ())
+    assert "also drawn as 'clean'" in caught.value.what
+    assert (caught.value.where or "").endswith("sources.code.max-epochs")
+    assert "tokens of clean (train)" in data_steps(graph, [])
+    again = plan(sources=capped, mixtures=said, variants={"text→text": [stage(40, "parts")]})
+    with pytest.raises(RequestError, match="over code/python") as caught:
+        check_epochs(again, {name: WINDOWS[name] for name in ("code/python",)}, ())
+    assert (caught.value.where or "").endswith("sources.code.max-epochs")
 
 
 def test_comparisons_with_unequal_repetition_are_named(plan: Plan) -> None:

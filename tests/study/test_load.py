@@ -278,7 +278,7 @@ def test_a_stages_own_schedule(study_file: Editor) -> None:
         # Evaluation and claims.
         ("[held-out, transfer, cloze]", "[held-out, transfre]", 29, "evaluate.1", "no task 'transfre'", "'transfer'"),
         ("[held-out, transfer, cloze]", "[transfer, transfer]", 29, "evaluate.1", "listed twice", ""),
-        ("text-rich: {prose: 90%, python: 10%}", "text-rich: {prose: 90%, readmes: 10%}", 29, "evaluate.1", "transfer set is empty", "keep a source out"),
+        ("text-rich: {prose: 90%, python: 10%}", "text-rich: {prose: 90%, readmes: 10%}", 29, "evaluate.1", "transfer set is empty", "out of all mixtures"),
         ("evaluate: [held-out, transfer, cloze]", "evaluate: {tasks: [transfer], at: [5M]}", 29, "evaluate.at.0", "beyond the end of every variant", ""),
         ("evaluate: [held-out, transfer, cloze]", "evaluate: {tasks: [transfer], at: [8000]}", 29, "evaluate.at.0", "less than one step", ""),
         ("evaluate: [held-out, transfer, cloze]", "evaluate: {tasks: [transfer], domain-bytes: 999}", 29, "evaluate.domain-bytes", "at least 1,000", "write 1000"),

@@ -7,10 +7,13 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pretrial.corpus.paper import SHARES, shares
 from pretrial.errors import RequestError
 from pretrial.study import Source, Study, parse_study
+from pretrial.study.resolve import rounded
 from pretrial.study.schema import NearDuplicates
 
 Make = Callable[..., Study]
@@ -40,6 +43,10 @@ def make() -> Make:
     return making
 
 
+def trained_on(shares: dict[str, str]) -> dict[str, Any]:
+    return {"train": {"vocabulary": 300, "from": shares}}
+
+
 CODE = {"read": {"git": "repos", "languages": ["python", "go"]}, "group": "repository", "split": "language"}
 
 
@@ -54,14 +61,171 @@ def test_a_split_source_has_parts_by_value(make: Make) -> None:
 def test_published_shares_are_divided_over_the_languages_there_are(make: Make) -> None:
     text = {"read": {"jsonl": "x"}}
     study = make({"web": CODE, "text": text}, {"m": {"web": {"share": "80%", "as": "paper-languages"}, "text": "20%"}})
+    # 80% are 8,000 ten-thousandths: 960 of 1,309 of them are 5,867.07, and 349 are 2,132.93.
     assert study.mixtures["m"] == {
-        "web/python": Fraction(4, 5) * Fraction(960, 1309),
-        "web/go": Fraction(4, 5) * Fraction(349, 1309),
+        "web/python": Fraction(5867, 10_000),
+        "web/go": Fraction(2133, 10_000),
         "text": Fraction(1, 5),
     }
     whole = make({"web": CODE | {"read": {"git": "repos"}}}, {"m": {"web": {"share": "100%", "as": "paper-languages"}}})
     assert len(whole.mixtures["m"]) == 25
     assert whole.mixtures["m"]["web/java"] == Fraction(1555, 10_000), "the missing hundredth goes to the largest"
+
+
+def test_published_mixtures_fit_together(make: Make) -> None:
+    """Their exact products would repeat after billions of sequences."""
+    web, markup = CODE | {"read": {"git": "r"}}, CODE | {"read": {"git": "r", "languages": ["markup"]}}
+    mixture = {
+        "web": {"share": "64%", "as": "paper-languages"},
+        "pages": {"share": "1/7", "as": "paper-markup"},
+        "text": "38/175",
+    }
+    study = make({"web": web, "pages": markup, "text": {"read": {"jsonl": "x"}}}, {"m": mixture})
+    shares_of = study.mixtures["m"]
+    assert sum(shares_of.values()) == 1
+    assert sum(share for name, share in shares_of.items() if name.startswith("pages/")) == Fraction(1, 7)
+    uneven = [name for name, share in shares_of.items() if (share * 10_000).denominator > 1]
+    assert uneven == ["pages/markdown", "text"], "what no ten-thousandth holds goes to the largest"
+    assert min(shares_of.values()) == Fraction(1, 10_000), "rmarkdown has 0.02% of a seventh"
+
+
+@given(
+    st.lists(st.integers(1, 10_000), min_size=1, max_size=40),
+    st.fractions(min_value=Fraction(1, 200), max_value=1, max_denominator=10**5),
+)
+def test_rounded_shares_are_near_exact_and_sum_to_the_whole(weights: list[int], share: Fraction) -> None:
+    table = {str(i): Fraction(weight, sum(weights)) for i, weight in enumerate(weights)}
+    got = rounded(share, table)
+    assert sum(got.values()) == share
+    assert list(got) == list(table)
+    assert min(got.values()) >= Fraction(1, 10_000)
+    for name, part in table.items():
+        # Parts below one ten-thousandth are raised to it, at the cost of the others.
+        assert abs(got[name] - share * part) <= Fraction(2 + len(table), 10_000)
+
+
+def test_a_language_left_out_anywhere_up_the_line_has_no_share(make: Make) -> None:
+    base = CODE | {
+        "read": {"git": "r", "languages": ["python", "go", "rust"]},
+        "keep": {"language": ["golang", "rust"]},
+    }
+    base.pop("split")
+    derived = {"from": "web", "keep": {"language": ["go", "java"]}, "split": "language"}
+    sources = {"web": base, "some": derived}
+    study = make(sources, {"m": {"some": {"share": "100%", "as": "paper-languages"}}})
+    assert study.mixtures["m"] == {"some/go": 1}
+    with pytest.raises(RequestError, match="'some' has no documents whose language is 'rust'"):
+        make(sources, {"m": {"some/rust": "100%"}})
+    other = {"read": {"jsonl": "x"}, "split": "site", "keep": {"site": ["a.org", "b.org"]}}
+    assert set(make({"n": other}, {"m": {"n/b.org": "100%"}}).mixtures["m"]) == {"n/b.org"}
+    with pytest.raises(RequestError, match=r"site is 'c\.org'"):
+        make({"n": other}, {"m": {"n/c.org": "100%"}})
+
+
+def test_languages_have_one_spelling(make: Make) -> None:
+    web = CODE | {"read": {"git": "r", "languages": ["C++", "c-sharp"]}}
+    study = make({"web": web}, {"m": {"web/C++": "50%", "web/csharp": "50%"}})
+    assert set(study.mixtures["m"]) == {"web/cpp", "web/c-sharp"}
+    assert study.sources["web/cpp"].keep == {"language": ("cpp",)}
+    assert parse_study(study.resolved()) == study
+
+
+@pytest.mark.parametrize("beside", ["web", "all"])
+def test_a_source_beside_what_it_is_made_from_is_refused(make: Make, beside: str) -> None:
+    sources = {"all": {"read": {"git": "r"}}, "web": {"from": "all", "split": "language"}}
+    with pytest.raises(RequestError, match=rf"web/python is (a part of|made from) {beside}: ") as caught:
+        make(sources, {"m": {beside: "50%", "web/Python": "50%"}})
+    assert (caught.value.where or "").endswith("mixtures.m.web/Python")
+    with pytest.raises(RequestError, match=r"web/java is a part of web: ") as caught:
+        make(sources | {"b": {"from": "web"}}, {"m": {"web/java": "10%", "web": "90%"}})
+
+
+def test_siblings_that_may_have_the_same_documents_are_warned_of(make: Make) -> None:
+    def said(**keeps: dict[str, Any]) -> list[str]:
+        sources = {"web": {"read": {"git": "r"}}} | {name: {"from": "web", "keep": k} for name, k in keeps.items()}
+        study = make(sources, {"m": dict.fromkeys(keeps, "50%")})
+        return [warning for warning in study.warnings if "same documents" in warning]
+
+    both = ["the mixture 'm' has 'a' and 'b', which may have the same documents of 'web'"]
+    assert said(a={"language": ["go", "c"]}, b={"language": "c"}) == both
+    assert said(a={"language": "c++"}, b={"language": ["c", "cpp"]}) == both
+    assert said(a={"language": "go"}, b={"stars": "10.."}) == both
+    assert said(a={"language": "go"}, b={"language": ["c"]}) == []
+    assert said(a={"comment-share": "..10%"}, b={"comment-share": "10%.."}) == both, "the bound is in both"
+    assert said(a={"comment-share": "..10%"}, b={"comment-share": "10.1%.."}) == []
+
+
+def test_parts_may_be_parents_and_train_a_tokenizer(make: Make) -> None:
+    clean = {"from": "web/Python", "filter": ["stack-v2"]}
+    tokenizer = trained_on({"clean": "50%", "web/golang": "50%"})
+    study = make({"web": CODE, "clean": clean}, {"m": {"clean": "100%"}}, tokenizer=tokenizer)
+    assert study.sources["clean"].parent == "web/python"
+    assert study.tokenizer.train is not None
+    assert set(study.tokenizer.train.shares) == {"clean", "web/go"}
+    assert study.made_sources == ("web", "clean", "web/python", "web/go")
+    assert not [warning for warning in study.warnings if "web" in warning]
+    assert parse_study(study.resolved()) == study
+    with pytest.raises(RequestError, match="'web/go' is there twice"):
+        make({"web": CODE}, tokenizer=trained_on({"web/go": "50%", "web/golang": "50%"}))
+
+
+def test_of_several_split_sources_the_longest_name_has_the_part(make: Make) -> None:
+    text = {"read": {"jsonl": "x"}, "split": "site"}
+    study = make({"a": text, "a/": text | {"split": "year"}}, {"m": {"a//x": "100%"}})
+    assert study.sources["a//x"].parent == "a/"
+
+
+def test_derived_sources_that_nothing_uses_are_not_made(make: Make) -> None:
+    derived = {"from": "web", "filter": ["stack-v2"]}
+    study = make({"web": CODE, "idle": derived, "way": derived, "end": {"from": "way"}}, {"m": {"end": "100%"}})
+    assert study.made_sources == ("web", "way", "end")
+    assert [warning for warning in study.warnings if "idle" in warning] == [
+        "the source 'idle' is in no mixture, and not unseen: it is used for nothing, and not made"
+    ]
+
+
+def test_a_range_survives_writing_and_reading_whatever_its_numbers(make: Make) -> None:
+    keep = {"stars": "1e-7..2.5e+20", "comment-share": "-0.1..1e-3%"}
+    study = make({"web": CODE | {"keep": keep}})
+    assert study.sources["web"].keep == {
+        "stars": {"least": 1e-7, "most": 2.5e20}, "comment-share": {"least": -0.1, "most": 1e-5}
+    }  # fmt: skip
+    assert parse_study(study.resolved()) == study
+
+
+PINNED = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.mark.parametrize("revision", [None, "main", PINNED[:12], PINNED.upper()])
+def test_a_dataset_of_the_hub_is_pinned_to_a_commit(make: Make, revision: str | None) -> None:
+    said = {"hub": "org/set"} | ({} if revision is None else {"revision": revision})
+    with pytest.raises(RequestError, match="org/set is not pinned to a commit") as caught:
+        make({"web": {"read": said}})
+    assert "write revision: COMMIT (40 hex digits" in (caught.value.remedy or "")
+    assert (caught.value.where or "").endswith("read.hub" if revision is None else "read.revision")
+    make({"web": {"read": {"hub": "org/set", "revision": PINNED}}})
+    make({"web": {"read": {"hub": "./folder"}}})
+
+
+def test_a_threshold_that_no_search_finds_is_refused(make: Make) -> None:
+    text = {"text": {"read": {"jsonl": "x"}}}
+    with pytest.raises(RequestError, match="at a threshold of 1% the search would miss more than 3%") as caught:
+        make(text, **{"near-duplicates": {"threshold": "1%"}})
+    assert (caught.value.where or "").endswith("near-duplicates.threshold")
+    assert (caught.value.remedy or "").startswith("write 2.2% or more")
+    assert make(text, **{"near-duplicates": {"threshold": "2.2%"}}).near_duplicates == NearDuplicates(0.022, 5)
+    assert make(text, **{"near-duplicates": {"threshold": "100%"}}).near_duplicates == NearDuplicates(1.0, 5)
+
+
+def test_a_parts_place_is_the_mixture_that_names_it(make: Make) -> None:
+    study = make(
+        {"web": CODE, "rest": CODE, "b": {"from": "rest/go"}},
+        {"m": {"web/golang": "50%", "rest/python": "25%", "b": "25%"},
+         "n": {"rest": {"share": "100%", "as": "paper-languages"}}},
+    )  # fmt: skip
+    assert study.where("sources.web/go.read") == "<python>, mixtures.m.web/golang"
+    assert study.where("sources.rest/go") == "<python>, mixtures.n.rest"
+    assert study.where("sources.web.read").endswith("sources.web.read")
 
 
 @pytest.mark.parametrize("name", SHARES)
@@ -85,11 +249,22 @@ def test_a_derived_source_has_filters_transforms_and_ranges_of_its_own(make: Mak
     assert parse_study(study.resolved()) == study
 
 
-def test_an_unseen_domain_may_have_parts_too(make: Make) -> None:
+def test_of_an_unseen_family_only_the_leaves_are_domains(make: Make) -> None:
+    """Else the mean over domains would count the same documents twice."""
     news = {"read": {"jsonl": "n"}, "split": "site"}
     short = {"from": "news", "keep": {"characters": "..500"}}
-    study = make({"text": {"read": {"jsonl": "x"}}, "news": news, "short": short})
-    assert study.transfer_sources == ("news", "short")
+    clean = {"from": "short", "filter": ["no-code"]}
+    sources = {"text": {"read": {"jsonl": "x"}}, "news": news, "letters": {"read": {"jsonl": "l"}}}
+    assert make(sources).transfer_sources == ("news", "letters")
+    assert make(sources | {"short": short}).transfer_sources == ("letters", "short")
+    study = make(sources | {"short": short, "clean": clean}, evaluate=["held-out", "transfer"])
+    assert study.transfer_sources == ("letters", "clean")
+    assert [warning for warning in study.warnings if "domain" in warning] == [
+        "the source 'news' is no transfer domain itself, since 'short' is made from it",
+        "the source 'short' is no transfer domain itself, since 'clean' is made from it",
+    ]
+    with pytest.raises(RequestError, match="the tokenizer must not see 'news'"):
+        make(sources | {"short": short}, tokenizer=trained_on({"text": "50%", "news": "50%"}))
 
 
 def test_near_duplicates_and_decontamination_are_on_unless_said_otherwise(make: Make) -> None:
@@ -120,6 +295,26 @@ def test_near_duplicates_and_decontamination_are_on_unless_said_otherwise(make: 
         ),
         ({"web": {"read": {"git": "r"}}}, {"m": {"web/python": "100%"}}, "no source is called 'web/python'"),
         ({"web": {"read": {"git": "r"}, "keep": {"stars": "9..1"}}}, None, "its least is above its most"),
+        ({"web": {"read": {"git": "r"}, "keep": {"stars": "10%...80%"}}}, None, "is no range"),
+        ({"web": {"read": {"git": "r"}, "keep": {"comment-share": "5-10%"}}}, None, "is a measure of the text"),
+        ({"web": {"read": {"git": "r"}}}, {"m": {"web/go": "100%"}}, "split: language"),
+        ({"web": {"read": {"git": "r"}}, "b": {"from": "web/go"}}, None, "give 'web' the field to split it by"),
+        ({"web": {"from": "web/go", "split": "language"}}, None, "in a circle: web from web/go from web"),
+        ({"web": CODE, "web/go": {"read": {"jsonl": "x"}}}, None, "is the name of a part of 'web', which is split by"),
+        ({"web": CODE}, {"m": {"web/golang": "50%", "web/pyhton": "50%"}}, "no documents whose language is 'pyhton'"),
+        ({"web": CODE}, {"m": {"web/go": "50%", "web/pyhton": "50%"}}, "did you mean 'python'?"),
+        ({"web": CODE}, {"m": {"web/go": "50%", "web/golang": "50%"}}, "'web/go' is in the mixture twice"),
+        (
+            {"web": CODE | {"read": {"git": "r", "languages": ["smalltalk"]}, "keep": {"language": ["go"]}}},
+            {"m": {"web": {"share": "100%", "as": "paper-languages"}}},
+            "paper-languages has no language of 'web', which has none",
+        ),
+        (
+            {"web": CODE | {"read": {"git": "r"}}, "t": {"read": {"jsonl": "t"}}},
+            {"m": {"web": {"share": "0.24%", "as": "paper-languages"}, "t": "99.76%"}},
+            "0.24% cannot be divided over 25 languages: each has at least 0.01%",
+        ),
+        ({"web": {"read": {"git": "r", "languages": ["c+"]}}}, None, "no language 'c+'"),
         ({"web": {"read": {"git": "r"}, "transform": ["shuffle-line"]}}, None, "no transform 'shuffle-line'"),
         ({"web": {"read": {"git": "r", "form": "diff"}}}, None, "form does not apply to the reader git"),
         ({"web": {"read": {"commits": "r", "form": "dif"}}}, None, "no form 'dif'"),

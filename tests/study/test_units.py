@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pretrial.study.schema import Margin
-from pretrial.study.units import format_share, parse_bytes, parse_margin, parse_share, parse_tokens
+from pretrial.study.units import (
+    format_number,
+    format_share,
+    parse_bytes,
+    parse_margin,
+    parse_range,
+    parse_share,
+    parse_tokens,
+)
 
 
 @pytest.mark.parametrize(
@@ -119,3 +127,25 @@ def test_a_margin_in_the_metrics_own_units() -> None:
     assert Margin("relative", 0.01).delta(-2.5) == pytest.approx(0.025)
     assert Margin("points", 2.0).delta(0.4) == pytest.approx(0.02)
     assert Margin("bits", 0.02).delta(2.5) == pytest.approx(0.02)
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False), st.floats(allow_nan=False, allow_infinity=False))
+def test_a_range_survives_writing_and_reading(one: float, other: float) -> None:
+    least, most = sorted((one, other))
+    text = f"{format_number(least)}..{format_number(most)}"
+    assert "e" not in text
+    assert parse_range(text) == (least, most)
+    assert parse_range(f"{least!r}..") == (least, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "span"), [("1e-6..", (1e-6, None)), ("..2E+3", (None, 2000.0)), ("5e1%..", (0.5, None))]
+)
+def test_ranges_may_have_exponents(text: str, span: tuple[float | None, float | None]) -> None:
+    assert parse_range(text) == span
+
+
+def test_a_range_has_numbers_that_there_are() -> None:
+    with pytest.raises(ValueError, match="no number that a computer can hold"):
+        parse_range("..1e999")
+    assert parse_range("1e9999..") is None

@@ -6,8 +6,10 @@ import errno
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -249,8 +251,12 @@ def test_a_part_without_held_out_text_is_an_empty_stream(
 def test_tokens_that_do_not_spell_their_document_fail(
     tmp_path: Path, corpora: Any, step: Any, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = TextTokenizer.encode_batch
-    monkeypatch.setattr(TextTokenizer, "encode_batch", lambda self, texts: [ids[:-1] for ids in real(self, texts)])
+    real = TextTokenizer.encode_raw
+
+    def shortened(self: TextTokenizer, texts: Sequence[str]) -> list[SimpleNamespace]:
+        return [SimpleNamespace(ids=encoding.ids[:-1]) for encoding in real(self, texts)]
+
+    monkeypatch.setattr(TextTokenizer, "encode_raw", shortened)
     with pytest.raises(RunError, match=r"document 'prose/\d+' do not spell its bytes"):
         run(step, tmp_path / "a", corpora({"prose": TEXTS}), tokenizer)
 

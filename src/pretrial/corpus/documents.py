@@ -7,11 +7,14 @@ Does not: decide which records become documents.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+import os
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace, TracebackType
 from typing import Any, Self
@@ -50,11 +53,26 @@ REJECTS = pa.schema(
 )
 """Documents that a rule dropped. `value` is what it measured, as JSON; `bytes` of the text that it saw."""
 _NO_FIELDS: dict[str, Any] = {}
+_PIECE = 1_000_000
+# What `str.split` takes for white space.
+_SPACE = re.compile(r"\s")
 
 
 def normalised_digest(text: str) -> bytes:
     """First 16 bytes of the SHA-256 of a text whose runs of white space are one space, none at its ends."""
-    return hashlib.sha256(" ".join(text.split()).encode()).digest()[:16]
+    if len(text) <= _PIECE:
+        return hashlib.sha256(" ".join(text.split()).encode()).digest()[:16]
+    # A word is an object: all those of a large document at once take many times its bytes.
+    digest = hashlib.sha256()
+    start, gap = 0, b""
+    while start < len(text):
+        space = _SPACE.search(text, start + _PIECE)
+        end = space.start() if space else len(text)
+        if words := text[start:end].split():
+            digest.update(gap + " ".join(words).encode())
+            gap = b" "
+        start = end
+    return digest.digest()[:16]
 
 
 def document(
@@ -95,19 +113,33 @@ def save_array(path: Path, array: npt.NDArray[Any]) -> None:
     Writing an array to a file itself, numpy loses the number of the system's error, by which a full disk is known.
     """
     try:
-        with path.open("wb") as file:
+        with writing(path), path.open("wb") as file:
             np.lib.format.write_array(SimpleNamespace(write=file.write), array, allow_pickle=False)
-    except OSError as error:
+    except OSError:
         path.unlink(missing_ok=True)
-        raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Writing a file: an `OSError` says which one, and why in the system's own words."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
 
 
 class Writer:
     """A Parquet file of documents or rejects, written in row groups of bounded size."""
 
     def __init__(self, path: Path, schema: Any = SCHEMA) -> None:
+        self._path = path
         self._schema = schema
-        self._file = pq.ParquetWriter(path, schema, compression="zstd", compression_level=3)
+        with writing(path):
+            # Nobody asks for the least and the largest text, and to keep them takes five times a large document.
+            self._file = pq.ParquetWriter(path, schema, compression="zstd", compression_level=3, write_statistics=False)
         self._rows: list[Mapping[str, Any]] = []
         self._bytes = 0
 
@@ -126,11 +158,18 @@ class Writer:
     ) -> None:
         if kind is None:
             self._flush()
-        self._file.close()
+            with writing(self._path):
+                self._file.close()
+            return
+        # What came first is what is told, not that the end of a file does not fit on a full disk either.
+        with contextlib.suppress(OSError):
+            self._file.close()
 
     def _flush(self) -> None:
         if self._rows:
-            self._file.write_table(pa.Table.from_pylist(self._rows, self._schema), row_group_size=len(self._rows))
+            table = pa.Table.from_pylist(self._rows, self._schema)
+            with writing(self._path):
+                self._file.write_table(table, row_group_size=len(self._rows))
         self._rows, self._bytes = [], 0
 
 

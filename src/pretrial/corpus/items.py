@@ -1,7 +1,7 @@
 """The documents of one shard, as its source's reader gives them.
 
 Guarantees: a reader sees the part's own inputs and nothing else; bytes are hashed before or while they are read, where
-a plan has their hash.
+a plan has their hash; a file that can no longer be read fails its source, with its name, and no other.
 Does not: apply rules.
 """
 
@@ -21,8 +21,9 @@ from pretrial.corpus.kinds import KINDS
 from pretrial.corpus.languages import language_of
 from pretrial.corpus.licences import is_licence_name
 from pretrial.corpus.licences.folders import by_folder, licence_of
-from pretrial.corpus.parts import package_of, unchanged
+from pretrial.corpus.parts import package_of, readable, unchanged
 from pretrial.corpus.pipeline import Pipeline
+from pretrial.corpus.places import FAULTS
 from pretrial.corpus.readers.docstrings import read_docstrings
 from pretrial.corpus.readers.filler import read_filler
 from pretrial.corpus.readers.jsonl import read_jsonl
@@ -56,17 +57,28 @@ class Unkept:
 
 
 def items(ctx: StepContext, pipeline: Pipeline) -> Iterator[Item | Derived | Unkept]:
-    """What the reader of a shard gives, in order."""
+    """What the reader of a shard gives, in order.
+
+    Raises:
+        RunError: when a file changed, or can no longer be read.
+    """
+    with readable(*ctx.settings.get("paths", ())):
+        yield from _items(ctx, pipeline)
+
+
+def _items(ctx: StepContext, pipeline: Pipeline) -> Iterator[Item | Derived | Unkept]:
     read, part = ctx.config["read"], ctx.config["part"]
     kind = read["kind"]
-    if kind == "from":
+    if "faults" in part:
+        yield from (Reject(fault, name, FAULTS[fault]) for name, fault in part["faults"])
+    elif kind == "from":
         yield from _derived(ctx, pipeline)
     elif kind in ("jsonl", "parquet"):
-        yield from _records(ctx)
+        yield from _told(_records(ctx), part)
     elif kind == "filler":
         yield from read_filler(read["filler"], read["seed"], part["first"], part["count"])
     elif kind == "hub":
-        yield from _hub(ctx)
+        yield from _told(_hub(ctx), part)
     elif kind == "stackexchange":
         yield from _stackexchange(ctx)
     elif kind == "commits":
@@ -78,6 +90,16 @@ def items(ctx: StepContext, pipeline: Pipeline) -> Iterator[Item | Derived | Unk
                 continue
             for item in _read_blob(blob, read):
                 yield item if folders is None or not isinstance(item, Record) else _licensed(item, folders)
+
+
+def _told(items: Iterable[Item], part: Mapping[str, Any]) -> Iterator[Item]:
+    """Items of a file; one skip where a whole file has none, so that it is counted."""
+    some = "span" in part
+    for item in items:
+        some = True
+        yield item
+    if not some:
+        yield Skip("empty", 0)
 
 
 def _records(ctx: StepContext) -> Iterator[Item]:

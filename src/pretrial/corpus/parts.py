@@ -1,29 +1,34 @@
 """The plan of a source's shards: what each reads, decided from the inputs alone.
 
 Guarantees: the plan does not depend on the number of workers; a shard's part holds what identifies it, settings hold
-the paths. Does not: read documents, but for the line ends at which large files are cut.
+the paths; what could not be read when the study was planned has a part of its own, which lists it.
+Does not: read documents, but for the line ends at which large files are cut.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pretrial.corpus.kinds import KINDS
 from pretrial.corpus.licences import is_licence_name
 from pretrial.corpus.licences.folders import LONGEST, by_folder
+from pretrial.corpus.places import FAULTS
 from pretrial.corpus.readers.filler import PART_DOCUMENTS, documents_of
 from pretrial.corpus.readers.jsonl import compression, spans
 from pretrial.corpus.spec import resolve, resolve_hub
-from pretrial.errors import RunError
+from pretrial.errors import RequestError, RunError
 from pretrial.execute.context import ArtefactLike, Json, StepContext
 
 SPAN_BYTES = 64_000_000
 TREE_BYTES = 32_000_000
 ARCHIVE_BYTES = 16_000_000
+_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 Part = tuple[Json, Json, str]
 """(what the shard reads, where it lies, label)."""
@@ -33,8 +38,13 @@ def plan(ctx: StepContext) -> list[Part]:
     """The parts of a corpus step.
 
     Raises:
-        RunError: when files came or went since the study was planned.
+        RunError: when files came or went since the study was planned, or can no longer be read.
     """
+    with readable():
+        return _plan(ctx)
+
+
+def _plan(ctx: StepContext) -> list[Part]:
     read = ctx.config["read"]
     if read["scope"] == "source":
         return _derived(ctx.inputs["parent"])
@@ -46,17 +56,23 @@ def plan(ctx: StepContext) -> list[Part]:
         count = ctx.inputs["snapshot"].facts["row_groups"]
         return [({"row_group": group}, {}, f"part {group + 1} of {count}") for group in range(count)]
     paths = _paths(ctx)
+    files = [row for row in ctx.config["files"] if row[1] not in FAULTS]
+    faults = [[name, fault] for name, fault, *_ in ctx.config["files"] if fault in FAULTS]
+    parts = _of_paths(read, files, paths)
+    return [*parts, ({"faults": faults}, {"paths": []}, "what cannot be read")] if faults else parts
+
+
+def _of_paths(read: Mapping[str, Any], files: Sequence[list[str]], paths: Mapping[str, Path]) -> list[Part]:
     if "tree" in read:
-        return _tree(ctx.config["files"], paths, read.get("cap_group"))
+        return _tree(files, paths, read.get("cap_group"))
     if KINDS[read["kind"]].where == "repositories":
         return [
-            ({"repository": name, "commit": commit}, {"paths": [str(paths[name])]}, name)
-            for name, commit, _ in ctx.config["files"]
+            ({"repository": name, "commit": commit}, {"paths": [str(paths[name])]}, name) for name, commit, _ in files
         ]
     if read["kind"] == "archives":
-        return _runs(ctx.config["files"], paths, {}, ARCHIVE_BYTES)
+        return _runs(files, paths, {}, ARCHIVE_BYTES)
     parts: list[Part] = []
-    for name, sha in ctx.config["files"]:
+    for name, sha in files:
         path = paths[name]
         whole: Json = {"file": name, "sha256": sha}
         large = read["kind"] == "jsonl" and path.stat().st_size > SPAN_BYTES and compression(path) is None
@@ -67,6 +83,24 @@ def plan(ctx: StepContext) -> list[Part]:
             part = {**whole, "span": [start, end], "first_line": line}
             parts.append((part, {"paths": [str(path)]}, f"{name} from line {line}"))
     return parts
+
+
+@contextlib.contextmanager
+def readable(*paths: str) -> Iterator[None]:
+    """Reading inputs: what the system refuses is a `RunError` that names the file, the path given where it does not.
+
+    What a disk says that cannot be written stays as it is: readers may have scratch files.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _WRITING:
+            raise
+        path = error.filename or (paths[0] if len(paths) == 1 else "a file")
+        raise RunError(
+            f"{path} cannot be read any more: {error.strerror or error}",
+            remedy="Look at that file and its disk, then run the same command again.",
+        ) from error
 
 
 def check_split_files(parts: Sequence[Part]) -> None:
@@ -80,7 +114,7 @@ def check_split_files(parts: Sequence[Part]) -> None:
         if "span" in part:
             seen[settings["paths"][0]] = part["sha256"]
     for path, sha in seen.items():
-        with Path(path).open("rb") as file:
+        with readable(path), Path(path).open("rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() != sha:
                 raise RunError(f"{path} changed while it was being read", remedy="Run again when nothing writes to it.")
 
@@ -181,7 +215,11 @@ def _under_cap(packages: Mapping[str, str], sizes: Mapping[str, int], cap: int |
 
 
 def _paths(ctx: StepContext) -> dict[str, Path]:
-    paths = {place.name: place.path for place in resolve(ctx.config, ctx.settings)}
+    try:
+        paths = {place.name: place.path for place in resolve(ctx.config, ctx.settings)}
+    except RequestError as error:
+        # It was right when the study was planned.
+        raise RunError(f"files came or went since the plan: {error.what}", remedy="Run again.") from error
     planned = [name for name, *_ in ctx.config["files"]]
     if sorted(paths) != sorted(planned):
         changed = sorted(set(paths) ^ set(planned))

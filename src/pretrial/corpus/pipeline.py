@@ -104,9 +104,10 @@ class Pipeline:
                 return out
         if self._cap:
             out.text = cut(out.text, self._cap)
-            out.passed.append(("cap-file", _bytes(out.text)))
         if not out.text.strip():
             out.dropped = ("cap-file" if self._cap else "read", EMPTY, None)
+        elif self._cap:
+            out.passed.append(("cap-file", _bytes(out.text)))
         return out
 
     @staticmethod
@@ -137,7 +138,16 @@ def fits(value: Any, wanted: Any) -> bool:
             return False
         least, most = wanted["least"], wanted["most"]
         return (least is None or value >= least) and (most is None or value <= most)
-    return any(str(one) in wanted for one in (value if isinstance(value, list) else [value]))
+    return any(spelled(one) in wanted for one in (value if isinstance(value, list) else [value]))
+
+
+def spelled(value: Any) -> str:
+    """A field's value as a study spells it: true and false in small letters, whole numbers without a point."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
 
 
 def cut(text: str, cap: int) -> str:

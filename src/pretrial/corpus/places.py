@@ -1,7 +1,9 @@
 """Where a source's files lie: patterns, trees, repositories, and what a file belongs to.
 
 Guarantees: files are known by names relative to a root and never by a machine's path; the same files give the same
-names in the same order; links are not followed.
+names in the same order; no name moves a cursor; links to folders are not followed, but for one that is named, so a loop
+of links ends; what a pattern or a tree holds that cannot be read is listed with the reason (`FAULTS`), and the rest
+stays.
 Does not: open files.
 
 What a file of a tree belongs to (`group: repository`, `package` or `directory`, and what `cap-group` counts) is a
@@ -18,13 +20,15 @@ import itertools
 import os
 import re
 import stat
-from collections.abc import Mapping
-from pathlib import Path
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
 from pretrial.corpus.kinds import KINDS
 from pretrial.corpus.languages import is_prose, language_of
 from pretrial.corpus.licences import is_licence_name
+from pretrial.corpus.readers.safety import decoded_name, spelled
 from pretrial.errors import RequestError
 
 _FOLDER = re.compile(r"\{([a-z][a-z0-9_]*)\}")
@@ -32,12 +36,39 @@ _VARIABLE = "PRETRIAL_DATA_NAME"
 _UNSEEN = frozenset({".git", ".hg", ".svn", "__pycache__"})
 
 
+FAULTS = {
+    "dangling-link": "a link that leads nowhere",
+    "not-a-file": "a folder, pipe, socket or device in the place of a file",
+    "unreadable-file": "it could not be opened and read",
+    "unreadable-folder": "it could not be listed; nothing that lies in it was read",
+    "unreadable-repository": "the revision asked for could not be found in it",
+    "unsafe-repository": "it leads outside of its folder",
+}
+"""Why something that a pattern or a tree holds is not read. In a source's plan the reason stands in the place of the
+hash. What is named itself, without a wildcard, must be readable instead."""
+
+
 class Place(NamedTuple):
-    """A file or repository that a source reads: its name in the source, its path, and the unit it belongs to."""
+    """A file or repository that a source reads.
+
+    Attributes:
+        name: its name in the source.
+        path: where it lies.
+        unit: what it belongs to.
+        named: whether a location names it without a wildcard.
+        fault: why it cannot be read, one of `FAULTS`; empty where nothing speaks against it so far.
+    """
 
     name: str
     path: Path
     unit: str
+    named: bool = False
+    fault: str = ""
+
+
+class _Found(NamedTuple):
+    path: Path
+    fault: str = ""
 
 
 def locate(text: str, data_dir: Path | None, study_dir: Path, where: str | None) -> tuple[Path, str]:
@@ -85,17 +116,19 @@ def found(read: Mapping[str, Any], settings: Mapping[str, Any]) -> list[Place]:
             languages asked for, or a folder without a repository.
     """
     where, kind = settings.get("where"), KINDS[read["kind"]].where
-    places: dict[Path, tuple[str, int, str]] = {}
+    places: dict[Path, tuple[str, int, str, bool, str]] = {}
     for index, location in enumerate(settings["locations"]):
         root, pattern = Path(location["root"]), location["pattern"]
-        matches = [root / pattern] if (root / pattern).exists() else _matches(root, pattern)
+        literal = (root / pattern).exists()
+        unlisted: list[Path] = []
+        matches = [root / pattern] if literal else _matches(root, pattern, unlisted)
         if not matches:
             what = "no file matches" if glob.has_magic(pattern) else "there is no file"
             raise RequestError(f"{what} {root / pattern}", where=where, remedy="Check the path and --data DIR.")
         if kind == "repositories":
             for path in _repositories(matches):
                 name = _name(path, root)
-                places.setdefault(path, (name, index, name))
+                places.setdefault(_plain(path), (name, index, name, literal and path == matches[0], ""))
             if not places:
                 raise RequestError(
                     f"{root / pattern} holds no git repository",
@@ -103,21 +136,38 @@ def found(read: Mapping[str, Any], settings: Mapping[str, Any]) -> list[Place]:
                     remedy="Name a repository, bare or with its .git folder, or a folder of repositories.",
                 )
             continue
-        taken = _tree(matches, read) if kind == "tree" else _files(matches, where)
-        if all(is_licence_name(path.name) for path in taken) and kind == "tree":
+        literal = literal or not glob.has_magic(pattern)
+        taken = (
+            list(_tree(matches, read, literal)) if kind == "tree" else list(_files(matches, pattern, literal, where))
+        )
+        if kind == "tree" and all(one.fault or is_licence_name(one.path.name) for one in taken):
+            broken = next((one for one in taken if one.fault), None)
             raise RequestError(
-                f"{root / pattern} holds no file of the kinds asked for",
+                f"{root / pattern} holds no file of the kinds asked for"
+                + (f" that can be read; {broken.path}: {FAULTS[broken.fault]}" if broken else ""),
                 where=where,
                 remedy="Check the folder and the languages of the source.",
             )
         top = _top(root, pattern, alone=len(settings["locations"]) == 1)
-        for path in taken:
+        for path, fault in [*taken, *(_Found(folder, "unreadable-folder") for folder in unlisted)]:
             # A file that two overlapping patterns match is read once.
-            places.setdefault(path, (_name(path, root), index, _unit(path, top)))
-    clash = len({name for name, *_ in places.values()}) < len(places)
-    return sorted(
-        Place(f"{index}/{name}" if clash else name, path, unit) for path, (name, index, unit) in places.items()
-    )
+            places.setdefault(
+                _plain(path), (_name(path, root), index, _unit(path, top), literal and path == matches[0], fault)
+            )
+    clash = len({name for name, *_ in places.values()}) < len({(name, index) for name, index, *_ in places.values()})
+    seen: Counter[str] = Counter()
+    listed = []
+    for path, (name, index, unit, named, fault) in sorted(places.items()):
+        known = f"{index}/{name}" if clash else name
+        seen[known] += 1
+        # Two files of one folder may differ only in what is spelled out of their names.
+        listed.append(Place(f"{seen[known]}~{known}" if seen[known] > 1 else known, path, unit, named, fault))
+    return sorted(listed)
+
+
+def _plain(path: Path) -> Path:
+    """The same path for `a/../x` and `x`."""
+    return Path(os.path.normpath(path))
 
 
 def _name(path: Path, root: Path) -> str:
@@ -125,8 +175,8 @@ def _name(path: Path, root: Path) -> str:
 
 
 def _text(path: Path) -> str:
-    # Names are text in the store; bytes that are not UTF-8 are spelled out.
-    return os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")
+    # Names are text in the store and on a terminal; bytes that are not UTF-8 and what moves a cursor are spelled out.
+    return spelled(decoded_name(os.fsencode(path.as_posix())))
 
 
 def _top(root: Path, pattern: str, *, alone: bool) -> Path:
@@ -147,28 +197,64 @@ def _unit(path: Path, top: Path) -> str:
     return _text(Path(parts[0] if parts[0] != ".." else (top / "..").resolve().name))
 
 
-def _matches(root: Path, pattern: str) -> list[Path]:
-    # Unlike Path.glob this takes a pattern with `..` and leaves hidden files to those who name them.
-    return [root / name for name in sorted(glob.glob(pattern, root_dir=root, recursive=True))]  # noqa: PTH207
+def _matches(root: Path, pattern: str, unlisted: list[Path]) -> list[Path]:
+    """What a pattern matches below a folder, sorted; hidden files are left to those who name them.
+
+    `**` stands for any folders, without those behind links: `glob` follows them, round and round where they lead back.
+    Folders that cannot be listed on the way are added to `unlisted`.
+    """
+    parts = PurePath(pattern).parts
+    if "**" not in parts:
+        # Unlike Path.glob this takes a pattern with `..`.
+        return [root / name for name in sorted(glob.glob(pattern, root_dir=root))]  # noqa: PTH207
+    at = parts.index("**")
+    tops = _matches(root, str(PurePath(*parts[:at])), unlisted) if at else [root]
+    rest = str(PurePath(*parts[at + 1 :])) if parts[at + 1 :] else ""
+    matched: set[Path] = set()
+    for top in tops:
+        for folder, folders, names in os.walk(top, onerror=lambda error: unlisted.append(Path(error.filename))):
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            if rest:
+                matched.update(_matches(Path(folder), rest, unlisted))
+            else:
+                matched.add(Path(folder))
+                matched.update(Path(folder, name) for name in names if not name.startswith("."))
+    return sorted(matched)
 
 
-def _files(matches: list[Path], where: str | None) -> list[Path]:
-    folders = [path for path in matches if path.is_dir()]
+def _files(matches: list[Path], pattern: str, literal: bool, where: str | None) -> Iterator[_Found]:
+    folders = {path for path in matches if path.is_dir()}
     if folders and len(folders) == len(matches):
+        first = min(folders)
         raise RequestError(
-            f"{folders[0]} is a folder, and this reader takes files",
+            f"{first} is a folder, and this reader takes files",
             where=where,
-            remedy=f"Name the files or a pattern, such as {folders[0].name}/*.jsonl.zst",
+            remedy=f"Name the files or a pattern, such as {first.name}/*.jsonl.zst",
         )
-    files = [path for path in matches if path not in folders]
-    for path in files:
-        if not path.is_file():
+    # `*.jsonl` means files; `*` and `**` match folders by the way.
+    meant = "." in PurePath(pattern).name
+    for path in matches:
+        if path in folders:
+            if meant:
+                yield _Found(path, "not-a-file")
+            continue
+        fault = _fault(path)
+        if fault and literal:
             raise RequestError(
-                f"{path} is not a regular file",
+                f"{path} is not a regular file: {FAULTS[fault]}",
                 where=where,
                 remedy="Write it to a file first: it is read twice.",
             )
-    return files
+        yield _Found(path, fault)
+
+
+def _fault(path: Path) -> str:
+    """Why something is no file that can be opened without waiting for it; empty where it is one."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return "dangling-link" if path.is_symlink() else "unreadable-file"
+    return "" if stat.S_ISREG(mode) else "not-a-file"
 
 
 def _repositories(matches: list[Path]) -> list[Path]:
@@ -190,24 +276,33 @@ def _is_repository(path: Path) -> bool:
     return path.is_dir() and (bare or (path / ".git").exists())
 
 
-def _tree(matches: list[Path], read: Mapping[str, Any]) -> list[Path]:
-    found = []
+def _tree(matches: list[Path], read: Mapping[str, Any], literal: bool) -> Iterator[_Found]:
+    unlisted: list[Path] = []
     for match in matches:
+        if match.is_symlink() and not literal:
+            continue
         if not match.is_dir():
             if _regular(match) and _wanted(match.name, read):
-                found.append(match)
+                yield _Found(match)
             continue
-        for folder, folders, names in os.walk(match, followlinks=False):
+        walk = os.walk(match, followlinks=False, onerror=lambda error: unlisted.append(Path(error.filename)))
+        for folder, folders, names in walk:
             folders[:] = [name for name in folders if name not in _UNSEEN]
             for name in names:
                 path = Path(folder, name)
                 if _wanted(name, read) and _regular(path):
-                    found.append(path)
-    return found
+                    yield _Found(path)
+    yield from (_Found(folder, "unreadable-folder") for folder in unlisted)
 
 
 def _regular(path: Path) -> bool:
-    return stat.S_ISREG(path.lstat().st_mode)
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        # What it is cannot be known: reading it says why.
+        return True
 
 
 def _wanted(name: str, read: Mapping[str, Any]) -> bool:

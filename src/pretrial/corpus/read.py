@@ -14,6 +14,7 @@ its shards: int64, the number of the document that each goes back to, in the cor
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -32,6 +33,7 @@ from pretrial.corpus.items import ROOTS, Derived, Unkept, items
 from pretrial.corpus.parts import check_split_files, plan
 from pretrial.corpus.pipeline import KEEP, Pipeline
 from pretrial.corpus.readers.record import Record, Reject, Skip, excerpt
+from pretrial.corpus.readers.safety import spelled
 from pretrial.corpus.spec import SEMANTICS
 from pretrial.errors import Interrupted, RunError
 from pretrial.execute.context import ArtefactLike, Json, StepContext
@@ -39,6 +41,8 @@ from pretrial.execute.context import ArtefactLike, Json, StepContext
 QUARANTINED = 10_000
 VALUES = 40
 """Most values of a field of which is counted how many documents they cost; the rest are counted together."""
+NAMED = 3
+"""Rules and reasons that one line names."""
 _SHARD = "shard.parquet"
 _REJECTS = "rejects.parquet"
 _KEPT_ASIDE = "quarantine.parquet"
@@ -55,7 +59,8 @@ def read_corpus(ctx: StepContext) -> Json:
         Facts: `documents`, `bytes` (UTF-8 bytes of text), `groups`, `funnel` (a list of {step, documents,
         bytes}), `rejected` (documents by step and reason), `skipped` and `quarantined` (counts by reason), `removed`
         (bytes by rule and kind), `ungrouped` (documents without a value for the group field), `repeated_ids`, `shards`
-        (a list of {file, documents, bytes}, with `roots` where derived), `rejects` (a list of files).
+        (a list of {file, documents, bytes}, with `roots` where derived), `rejects` (a list of files), `contents`
+        (`documents`: the identity of what it holds).
 
     Raises:
         RunError: when no document is left (the funnel says where they went), or a file changed meanwhile.
@@ -78,7 +83,7 @@ def read_corpus(ctx: StepContext) -> Json:
         raise RunError(
             f"{name}: no document is left: {in_words(facts)}",
             where=ctx.settings.get("where"),
-            remedy="Look at its fields, keep, filter and languages: the numbers say which step took all.",
+            remedy=_way_out(facts, ctx.config),
         )
     index: list[Json] = []
     rejects: list[str] = []
@@ -101,6 +106,7 @@ def read_corpus(ctx: StepContext) -> Json:
         "groups": pc.count_distinct(pa.chunked_array(groups)).as_py(),
         "shards": index,
         "rejects": rejects,
+        "contents": {"documents": _content(shards)},
     }
     _report(ctx, name, facts)
     return facts
@@ -136,8 +142,8 @@ def read_shard(ctx: StepContext) -> Json:
             else:
                 record = item.record if isinstance(item, Derived) else item
                 out = pipeline.apply(record.text, record.fields)
-                tally.passed(out.passed)
                 if out.dropped is not None:
+                    tally.passed(out.passed)
                     step, reason, value = out.dropped
                     if step == KEEP:
                         tally.unkept(reason, value)
@@ -145,13 +151,16 @@ def read_shard(ctx: StepContext) -> Json:
                     tally.rejected[step][reason] += 1
                     rejects.add(rejected(record, out.text, step, reason, value), 500)
                     continue
-                tally.took(out.removed)
                 row = document(
                     Record(record.id, out.text, record.where, out.fields),
                     group,
                     license,
                     inherited=item.group if isinstance(item, Derived) else None,
                 )
+                # What cannot be stored was read, and came through nothing.
+                tally.passed(out.passed[:1] if isinstance(row, Reject) else out.passed)
+                if not isinstance(row, Reject):
+                    tally.took(out.removed)
             if isinstance(row, Reject):
                 tally.quarantined[row.reason] += 1
                 if tally.quarantined.total() <= QUARANTINED:
@@ -162,6 +171,7 @@ def read_shard(ctx: StepContext) -> Json:
             tally.ungrouped += group != "document" and row["group"].startswith("document:")
             tally.documents += 1
             tally.bytes += row["bytes"]
+            tally.seen(row)
             writer.add(row, row["bytes"])
     if ctx.config["read"]["kind"] == "from":
         save_array(ctx.out / ROOTS, np.asarray(roots, np.int64))
@@ -178,6 +188,12 @@ class _Tally:
         self.skipped: Counter[str] = Counter()
         self.quarantined: Counter[str] = Counter()
         self.documents = self.bytes = self.ungrouped = 0
+        self._content = hashlib.sha256()
+
+    def seen(self, row: Mapping[str, Any]) -> None:
+        """Take a document into the identity of what the shard holds, apart from how it came about."""
+        for value in (row["id"].encode(), row["group"].encode(), row["text_sha"], row["meta"].encode()):
+            self._content.update(len(value).to_bytes(8, "big") + value)
 
     def passed(self, steps: Iterable[tuple[str, int]]) -> None:
         """Count a document at each step that it came through, with its bytes there."""
@@ -202,6 +218,7 @@ class _Tally:
         return {
             "documents": self.documents,
             "bytes": self.bytes,
+            "content": self._content.hexdigest(),
             "funnel": [
                 {"step": step, "documents": count, "bytes": size} for step, (count, size) in self.funnel.items()
             ],
@@ -228,13 +245,43 @@ def rejected(record: Record, text: str, rule: str, reason: str, value: Any) -> J
     }
 
 
+def _content(shards: Sequence[ArtefactLike]) -> str:
+    """Identity of a corpus's documents: what tokens are made from, whatever was dropped on the way."""
+    filled = [shard.facts["content"] for shard in shards if shard.facts["documents"]]
+    return hashlib.sha256("".join(filled).encode()).hexdigest()
+
+
+_UNREADABLE = frozenset(
+    {"undecodable", "malformed-json", "not-an-object", "corrupt-file", "truncated-file", "not-an-archive"}
+)
+
+
+def _way_out(facts: Json, config: Mapping[str, Any]) -> str:
+    """What to look at where nothing is left: what took most of it."""
+    read, left, rejected = config["read"], facts["quarantined"], facts["rejected"]
+    if "no-text" in left:
+        return f"No record has a text under {read.get('text')!r}: name the field that holds it with `text`."
+    if _UNREADABLE & left.keys():
+        return (
+            f"Look at the files themselves: the reader {read['kind']} takes UTF-8, and one object a line in JSON lines."
+        )
+    if taken := {step: reasons for step, reasons in rejected.items() if reasons}:
+        step = max(taken, key=lambda step: sum(taken[step].values()))
+        most = sorted(taken[step].items(), key=lambda item: -item[1])[:5]
+        said = f"Most went at {step}: " + ", ".join(f"{reason} {count:,}" for reason, count in most) + "."
+        if "no-license" in taken[step]:
+            said += " Say the source's `license`, or {license: {unknown: true}}."
+        return said
+    return "Nothing was found that this reader takes: look at the path, the languages and the kind of reading."
+
+
 def _storable(text: str) -> str:
     """The text with half surrogates, which no file holds, spelled out."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _brief(value: Any) -> str:
-    return excerpt(value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str))[:60]
+    return spelled(excerpt(value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)))[:60]
 
 
 def _taken_in(ctx: StepContext, shard: ArtefactLike, number: int) -> Json:
@@ -321,13 +368,26 @@ def _report(ctx: StepContext, name: str, facts: Json) -> None:
             f"{ctx.config['group']}; each is a group of its own"
         )
     if facts["repeated_ids"]:
-        ctx.warn(f"{name}: {facts['repeated_ids']:,} documents repeat the id of another")
+        few = facts["repeated_ids"] == 1
+        ctx.warn(
+            f"{name}: {facts['repeated_ids']:,} {'document repeats' if few else 'documents repeat'} the id of another"
+        )
 
 
 def in_words(facts: Json) -> str:
-    """A corpus's funnel and what was left out, in one line."""
-    steps = [f"{row['step']} {row['documents']:,} documents, {row['bytes']:,} bytes" for row in facts["funnel"]]
-    for kind in ("skipped", "quarantined"):
-        if facts[kind]:
-            steps.append(f"{kind} " + ", ".join(f"{reason} {count:,}" for reason, count in facts[kind].items()))
-    return "; ".join(steps) or "nothing was found"
+    """What was read, what is left, and what took most, in one line: `corpus inspect` and `build` have all of it."""
+    if not facts["funnel"]:
+        return "nothing was found"
+    read = facts["funnel"][0]
+    said = [f"{read['documents']:,} documents ({read['bytes'] / 1e6:,.1f} MB) read, {facts['documents']:,} left"]
+    if facts["documents"]:
+        said[0] += f" ({facts['bytes'] / 1e6:,.1f} MB)"
+    dropped = {step: sum(reasons.values()) for step, reasons in facts["rejected"].items()}
+    left_out = {"dropped by": dropped, "skipped": facts["skipped"], "quarantined": facts["quarantined"]}
+    for what, counts in left_out.items():
+        ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+        if ordered:
+            rest = sum(count for _, count in ordered[NAMED:])
+            others = f" and {rest:,} by {len(ordered) - NAMED} more" if rest else ""
+            said.append(f"{what} " + ", ".join(f"{name} {count:,}" for name, count in ordered[:NAMED]) + others)
+    return "; ".join(said)

@@ -10,6 +10,9 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import importlib.metadata
+import math
+import platform
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -78,7 +81,8 @@ def configured(calls: Iterable[Call], *, transforms: bool = False, where: str | 
                 raise _unknown(f"threshold of {name}", threshold, [one.replace("_", "-") for one in fields], where)
         for member, own in members:
             values = {**own, **{key: value for key, value in given.items() if _has(known[member], key)}}
-            one = [member, known[member].version, _thresholds(known[member], values, where)]
+            one = [member, _version(known[member]), _thresholds(known[member], values, where)]
+            _check(one, transforms, where)
             if found.setdefault(member, one) != one:
                 raise RequestError(
                     f"the rule {member} is called twice, with other thresholds",
@@ -96,6 +100,23 @@ def built(config: Sequence[Sequence[Any]], *, transforms: bool = False) -> list[
         make: Any = known[name]
         made.append(make(**{key: tuple(v) if isinstance(v, list) else v for key, v in thresholds.items()}))
     return made
+
+
+def _version(rule: type[Rule]) -> str | int:
+    """A rule's version, with those of the libraries whose answers it passes on: another release, another result."""
+    libraries = getattr(rule, "libraries", ())
+    if not libraries:
+        return rule.version
+    said = [platform.python_version() if name == "python" else importlib.metadata.version(name) for name in libraries]
+    return " ".join([str(rule.version), *(f"{name} {version}" for name, version in zip(libraries, said, strict=True))])
+
+
+def _check(one: list[Any], transforms: bool, where: str | None) -> None:
+    """A rule may refuse its thresholds itself, when it is made."""
+    try:
+        built([one], transforms=transforms)
+    except RequestError as error:
+        raise RequestError(error.what, where=where, remedy=error.remedy) from None
 
 
 def _members(name: str, families: Mapping[str, tuple[Call, ...]]) -> list[tuple[str, Thresholds]]:
@@ -139,8 +160,8 @@ def _like(value: Any, default: Any) -> Any:
     if isinstance(default, bool):
         return value if isinstance(value, bool) else None
     if isinstance(default, tuple):
-        given = value if isinstance(value, list | tuple) else [value]
-        return list(given) if all(isinstance(one, str) for one in given) else None
+        listed = isinstance(value, list | tuple) and all(isinstance(one, str) for one in value)
+        return list(value) if listed else None
     if isinstance(default, str):
         return value if isinstance(value, str) else None
     if isinstance(value, bool) or not isinstance(value, int | float | str):
@@ -154,8 +175,9 @@ def _like(value: Any, default: Any) -> Any:
         if value is None:
             return None
     if isinstance(default, int):
-        return int(value) if float(value).is_integer() else None
-    return float(value)
+        return int(value) if float(value).is_integer() and value >= 0 else None
+    # A default of at most 1 is a share or a probability.
+    return float(value) if 0 <= value <= (1 if default <= 1 else math.inf) else None
 
 
 def _kind(default: Any) -> str:
@@ -163,7 +185,9 @@ def _kind(default: Any) -> str:
         return "true or false"
     if isinstance(default, tuple):
         return "a list of texts"
-    return {"str": "a text", "int": "a whole number"}.get(type(default).__name__, "a number or a percentage")
+    if isinstance(default, float):
+        return "a share from 0 to 1, or a percentage" if default <= 1 else "a number from 0 up"
+    return "a text" if isinstance(default, str) else "a whole number from 0 up"
 
 
 def _unknown(what: str, name: str, known: Sequence[str], where: str | None) -> RequestError:

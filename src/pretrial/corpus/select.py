@@ -4,7 +4,10 @@ Guarantees: no group, no exact copy and no near-duplicate that was found of a do
 sources; the result depends on documents' groups, digests and sizes, on what was found of them (near-duplicates,
 benchmark items) and on the study's sources, never on seeds, variants or budgets; texts are not loaded (16 bytes of
 digest, a group number, a size a document). Documents of a derived source have the classes of those they were made of.
-Does not: look for near-duplicates (`near`) or benchmark items (`contamination`).
+A derived text that is a copy of a held-out one does not train, either. Copies and near-duplicates of a document count
+only where some source in use has it.
+Does not: look for near-duplicates (`near`) or benchmark items (`contamination`), or compare derived sources with each
+other: arms may train on the same document in several states.
 
 Classes of a document (a `uint8` each, in the corpus's order): 0 an exact copy of one kept elsewhere, 1
 trains, 2 held out, 3 in no use: an exact copy of a document in a held-out group, standing in a group that
@@ -28,7 +31,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
@@ -75,6 +78,7 @@ class Table:
 
     name: str
     trained: bool
+    """Whether some variant trains on it, or on a source of its family."""
     group: _Ints
     copy: _Ints
     bytes: _Ints
@@ -82,6 +86,14 @@ class Table:
     """The source that this one was made from; empty for one that was read."""
     made_of: _Ints = field(default_factory=lambda: np.zeros(0, np.int64))
     """The root's document that each was made of."""
+    used: bool = True
+    """Whether it is in a mixture, or a domain that is evaluated."""
+    live: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
+    """Whether each document is in use, here or in a source that is made from this one."""
+
+    def __post_init__(self) -> None:
+        if len(self.live) != len(self.group):
+            object.__setattr__(self, "live", np.ones(len(self.group), bool))
 
 
 @dataclass(frozen=True)
@@ -106,15 +118,16 @@ class Selection:
 def select_documents(ctx: StepContext) -> Json:
     """Step function of kind "select".
 
-    Config: `spec.select_config`. Inputs: `corpus:<source>` for each source; `near`, the near-duplicates of all that are
-    read, and `contamination:<source>`, the benchmark items of each, where the study asks for them.
+    Config: `spec.select_config`. Inputs: `corpus:<source>` for each source; `contamination:<source>`, the benchmark
+    items of each that is trained on; `near`, the near-duplicates of all that are read; `near-edited`, those of these
+    and of derived sources whose texts were edited. Settings: `where`, each source's place in the study file.
 
     Writes `<index>.npy` a source (see the module), `sources.json` (source → file) and `held-out-groups.json`.
 
     Returns:
-        Facts: `files` (source → mask file), `contents` (source → SHA-256 over its corpus's content and mask,
-        the identity of what is selected from it), `sources` (source → {class: {documents, bytes}} with
-        `groups`, the number of its groups held out), `groups_held_out`.
+        Facts: `files` (source → mask file), `contents` (source → SHA-256 over its documents and mask, the identity of
+        what is selected from it), `sources` (source → {class: {documents, bytes}} with `groups`, the number of its
+        groups held out), `groups_held_out`.
 
     Raises:
         RequestError: when a trained source is left with nothing to train on or nothing held out, or an unseen one
@@ -123,24 +136,21 @@ def select_documents(ctx: StepContext) -> Json:
     config = ctx.config
     names = sorted(config["sources"], key=lambda name: config["sources"][name]["priority"])
     corpora = {name: ctx.inputs[f"corpus:{name}"] for name in (*names, *config["derived"])}
-    tables, groups = _load(
-        {name: corpora[name] for name in names}, {name: config["sources"][name]["trained"] for name in names}
-    )
+    tables, groups = _load(corpora, config)
     held_out = config["held_out"]
     quota = Quota(_share(held_out["share"]), held_out["bytes"], _share(held_out["largest_group"]))
-    by_name = {table.name: table for table in tables}
-    derived = [_derived(name, corpora[name], by_name[made["root"]]) for name, made in config["derived"].items()]
-    trained = [table for table in derived if config["derived"][table.name]["trained"]]
-    selection = select(tables, groups, quota, trained)
-    found = {name: contaminated(made) for name in names if (made := ctx.inputs.get(f"contamination:{name}"))}
-    leave_contaminated(selection, found)
-    if "near" in ctx.inputs:
-        near = ctx.inputs["near"]
-        beside = touching(near, {table.name: selection.held[table.group] for table in tables})
-        leave_near(selection, beside, {name: load_components(near, name) for name in names})
-    for table in derived:
-        selection.masks[table.name] = selection.masks[table.root][table.made_of]
-    tables += derived
+    selection = select(tables, groups, quota)
+    leave_contaminated(
+        selection, {name: contaminated(made) for name in names if (made := ctx.inputs.get(f"contamination:{name}"))}
+    )
+    for search in ("near", "near-edited"):
+        if (near := ctx.inputs.get(search)) is not None:
+            among = [table for table in tables if table.name in near.facts["files"]]
+            leave_beside(selection, touching(near, {table.name: selection.held[table.group] for table in among}))
+    if (near := ctx.inputs.get("near")) is not None:
+        live = {table.name: table.live for table in tables}
+        leave_near(selection, {name: load_components(near, name) for name in names}, live)
+    inherit(selection, tables)
     _check(ctx, tables, selection)
     files: dict[str, str] = {}
     contents: dict[str, str] = {}
@@ -149,7 +159,7 @@ def select_documents(ctx: StepContext) -> Json:
         mask = selection.masks[table.name]
         files[table.name] = f"{index}.npy"
         save_array(ctx.out / files[table.name], mask)
-        digest = hashlib.sha256(corpora[table.name].content.encode() + b"\0" + mask.tobytes())
+        digest = hashlib.sha256(corpora[table.name].facts["contents"]["documents"].encode() + b"\0" + mask.tobytes())
         contents[table.name] = digest.hexdigest()
         sources[table.name] = {
             name: {"documents": int((mask == value).sum()), "bytes": int(table.bytes[mask == value].sum())}
@@ -168,101 +178,195 @@ def leave_contaminated(selection: Selection, found: Mapping[str, npt.NDArray[np.
         mask[(mask == TRAIN) & flags] = CONTAMINATED
 
 
+def leave_beside(selection: Selection, beside: Mapping[str, npt.NDArray[np.bool_]]) -> None:
+    """Take documents that are near-duplicates of one in a held-out group out of training, in place.
+
+    `beside` has a flag a document, by source.
+    """
+    for name, flags in beside.items():
+        mask = selection.masks[name]
+        mask[(mask == TRAIN) & flags] = NEAR_HELD_OUT
+
+
 def leave_near(
-    selection: Selection, beside: Mapping[str, npt.NDArray[np.bool_]], components: Mapping[str, _Ints]
+    selection: Selection, components: Mapping[str, _Ints], live: Mapping[str, npt.NDArray[np.bool_]] | None = None
 ) -> None:
-    """Take near-duplicates out of training, in place.
+    """Of near-duplicates that would train leave the first, in place.
 
     Args:
         selection: what was decided without them; its sources in the order of their priority.
-        beside: by source, whether each document is a near-duplicate of one in a held-out group.
-        components: by source, each document's component of near-duplicates, −1 for none.
+        components: by source that is read, each document's component of near-duplicates, −1 for none.
+        live: by source, whether each document is in some source in use: those come first.
     """
     most = max((int(numbers.max(initial=-1)) for numbers in components.values()), default=-1)
     taken = np.zeros(most + 2, bool)
-    for name, mask in selection.masks.items():
-        mask[(mask == TRAIN) & beside[name]] = NEAR_HELD_OUT
-        rows = np.flatnonzero((mask == TRAIN) & (components[name] >= 0))
-        numbers = components[name][rows]
-        first = np.zeros(len(rows), bool)
-        first[np.unique(numbers, return_index=True)[1]] = True
-        mask[rows[~first | taken[numbers]]] = NEAR_DUPLICATE
-        taken[numbers] = True
+    for alive in (True, False):
+        for name, numbered in components.items():
+            mask = selection.masks[name]
+            some = np.ones(len(mask), bool) if live is None else live[name]
+            rows = np.flatnonzero((mask == TRAIN) & (numbered >= 0) & (some == alive))
+            numbers = numbered[rows]
+            first = np.zeros(len(rows), bool)
+            first[np.unique(numbers, return_index=True)[1]] = True
+            mask[rows[~first | taken[numbers]]] = NEAR_DUPLICATE
+            taken[numbers] = True
 
 
-def select(tables: Sequence[Table], groups: Sequence[str], quota: Quota, derived: Sequence[Table] = ()) -> Selection:
+def inherit(selection: Selection, tables: Sequence[Table]) -> None:
+    """Give documents of derived sources what was decided of those they were made of since, in place."""
+    for table in tables:
+        if table.root:
+            mask, root = selection.masks[table.name], selection.masks[table.root][table.made_of]
+            later = (mask == TRAIN) & (root != TRAIN)
+            mask[later] = root[later]
+
+
+def select(tables: Sequence[Table], groups: Sequence[str], quota: Quota) -> Selection:
     """Decide the class of each document; pure.
 
     Args:
-        tables: sources that are read, in the order of the study.
+        tables: sources that are read, in the order of the study, then derived ones, whose documents have the classes of
+            those they were made of, but for copies that only their own texts have.
         groups: name of each group number.
-        quota: how much to hold out.
-        derived: sources made from these that are trained on; the quota is theirs too, their documents' classes are
-            those of the documents they were made of.
+        quota: how much to hold out, of each source that is trained on.
     """
-    kept = _first_copies(tables)
+    read = [table for table in tables if not table.root]
+    derived = [table for table in tables if table.root]
+    kept = _first_copies(read)
+    kept |= {table.name: kept[table.root][table.made_of] for table in derived}
     held = np.zeros(len(groups), bool)
-    for table in tables:
+    for table in read:
         if not table.trained:
             held[table.group] = True
-    kept |= {table.name: kept[table.root][table.made_of] for table in derived}
-    trained = [table for table in (*tables, *derived) if table.trained]
-    sizes = {
-        table.name: np.bincount(table.group[kept[table.name]], table.bytes[kept[table.name]], len(groups)).astype(
-            np.int64
-        )
-        for table in trained
-    }
-    wanted: dict[str, int] = {}
-    ceiling: dict[str, int] = {}
-    free = ~held
-    for table in trained:
-        total = int(sizes[table.name].sum())
-        small = total < 2 * quota.bytes
-        ceiling[table.name] = int(total * (SMALL_SHARE if small else LARGE_SHARE))
-        least = -(-total * quota.share.numerator // quota.share.denominator)
-        wanted[table.name] = ceiling[table.name] if small else max(least, quota.bytes)
-        free &= sizes[table.name] <= int(total * quota.largest)
-    chosen = {name: int(size[held].sum()) for name, size in sizes.items()}
-    picked = dict.fromkeys(wanted, 0)
-    for index in _hash_order(groups, np.flatnonzero(free)):
-        short = {name for name in wanted if chosen[name] < wanted[name]}
-        if not short:
+    trained = [table for table in tables if table.trained and (table.used or not table.root)]
+    sizes = [_by_group(table, kept[table.name]) for table in trained]
+    picked = _Picked(trained, sizes, held, quota)
+    for index in _hash_order(groups, np.flatnonzero(picked.free)):
+        if not picked.short:
             break
-        adds = {name: int(size[index]) for name, size in sizes.items() if size[index]}
-        if not adds.keys() & short or any(picked[name] + adds[name] > ceiling[name] for name in adds):
-            continue
-        held[index] = True
-        for name, size in adds.items():
-            chosen[name] += size
-            picked[name] += size
-    return Selection(_masks(tables, kept, held), held, wanted, chosen)
+        picked.consider(index)
+    return Selection(_masks(read, derived, kept, held), held, picked.wanted, picked.chosen)
+
+
+class _Picked:
+    """Groups that are held out, one after the other, until each source has enough.
+
+    Args:
+        tables: sources that are trained on.
+        sizes: (group, bytes) of each, by group, of what is no copy.
+        held: whether each group is held out; changed in place.
+        quota: how much of each source.
+    """
+
+    def __init__(
+        self, tables: Sequence[Table], sizes: Sequence[tuple[_Ints, _Ints]], held: npt.NDArray[np.bool_], quota: Quota
+    ) -> None:
+        self._held = held
+        self._names = [table.name for table in tables]
+        self.free = ~held
+        self.wanted: dict[str, int] = {}
+        self.chosen: dict[str, int] = {}
+        self._ceiling: list[int] = []
+        self._picked = [0] * len(tables)
+        for table, (numbers, many) in zip(tables, sizes, strict=True):
+            total = int(many.sum())
+            small = total < 2 * quota.bytes
+            ceiling = int(total * (SMALL_SHARE if small else LARGE_SHARE))
+            least = -(-total * quota.share.numerator // quota.share.denominator)
+            largest = int(total * quota.largest)
+            if table.root and len(many) and not (many <= largest).any():
+                # A part of few groups: better a large one than nothing to read its value on.
+                largest = int(total * LARGE_SHARE)
+                ceiling = max(ceiling, int(many[many <= largest].min(initial=largest)))
+            self._ceiling.append(ceiling)
+            self.wanted[table.name] = ceiling if small else max(least, quota.bytes)
+            self.chosen[table.name] = int(many[held[numbers]].sum())
+            self.free[numbers[many > largest]] = False
+        self._of = _Sparse(sizes, len(held))
+        # Bytes that could still be chosen; a source without any is waited for no longer.
+        self._left = [int(many[self.free[numbers]].sum()) for numbers, many in sizes]
+        self.short = {index for index in range(len(tables)) if self._is_short(index)}
+
+    def _is_short(self, index: int) -> bool:
+        name = self._names[index]
+        return self._left[index] > 0 and self.chosen[name] < self.wanted[name]
+
+    def consider(self, group: int) -> None:
+        """Hold a group out where that helps a source and takes too much of none."""
+        adds = self._of.row(group)
+        for index, size in adds:
+            self._left[index] -= size
+        if any(index in self.short for index, _ in adds) and all(
+            self._picked[index] + size <= self._ceiling[index] for index, size in adds
+        ):
+            self._held[group] = True
+            for index, size in adds:
+                self.chosen[self._names[index]] += size
+                self._picked[index] += size
+        self.short -= {index for index, _ in adds if not self._is_short(index)}
+
+
+class _Sparse:
+    """Bytes of each group in each source, of which most are none."""
+
+    def __init__(self, sizes: Sequence[tuple[_Ints, _Ints]], groups: int) -> None:
+        group = np.concatenate([numbers for numbers, _ in sizes]) if sizes else np.zeros(0, np.int64)
+        source = np.repeat(np.arange(len(sizes)), [len(numbers) for numbers, _ in sizes])
+        many = np.concatenate([many for _, many in sizes]) if sizes else np.zeros(0, np.int64)
+        order = np.argsort(group, kind="stable")
+        self._source, self._many = source[order], many[order]
+        self._starts = np.searchsorted(group[order], np.arange(groups + 1))
+
+    def row(self, group: int) -> list[tuple[int, int]]:
+        """(source, bytes) of a group."""
+        span = slice(int(self._starts[group]), int(self._starts[group + 1]))
+        return list(zip(self._source[span].tolist(), self._many[span].tolist(), strict=True))
+
+
+def _by_group(table: Table, kept: npt.NDArray[np.bool_]) -> tuple[_Ints, _Ints]:
+    """(group, bytes) of the groups of a source's documents that are kept."""
+    numbers, place = np.unique(table.group[kept], return_inverse=True)
+    return numbers, np.bincount(place, table.bytes[kept], len(numbers)).astype(np.int64)
 
 
 def _first_copies(tables: Sequence[Table]) -> dict[str, npt.NDArray[np.bool_]]:
-    """Whether each document is the first of its copies: transfer domains first, then in order."""
-    ranked = sorted(tables, key=lambda table: table.trained)
-    everything = np.concatenate([table.copy for table in ranked]) if ranked else np.zeros(0, np.int64)
-    first = np.zeros(len(everything), bool)
-    first[np.unique(everything, return_index=True)[1]] = True
-    cuts = np.cumsum([len(table.copy) for table in ranked])[:-1]
-    return {table.name: part for table, part in zip(ranked, np.split(first, cuts), strict=True)}
+    """Whether each document is the first of its copies: of those in use transfer domains first, then in order."""
+    if not tables:
+        return {}
+    copies = np.concatenate([table.copy for table in tables])
+    trained = np.repeat([table.trained for table in tables], [len(table.copy) for table in tables])
+    live = np.concatenate([table.live for table in tables])
+    order = np.lexsort((np.arange(len(copies)), trained, ~live))
+    first = np.zeros(len(copies), bool)
+    first[order[np.unique(copies[order], return_index=True)[1]]] = True
+    cuts = np.cumsum([len(table.copy) for table in tables])[:-1]
+    return {table.name: part for table, part in zip(tables, np.split(first, cuts), strict=True)}
 
 
 def _masks(
-    tables: Sequence[Table], kept: Mapping[str, npt.NDArray[np.bool_]], held: npt.NDArray[np.bool_]
+    read: Sequence[Table],
+    derived: Sequence[Table],
+    kept: Mapping[str, npt.NDArray[np.bool_]],
+    held: npt.NDArray[np.bool_],
 ) -> dict[str, npt.NDArray[np.uint8]]:
+    tables = [*read, *derived]
     copies = 1 + max((int(table.copy.max()) for table in tables if len(table.copy)), default=-1)
     tainted = np.zeros(copies, bool)
     for table in tables:
         # Also copies that were dropped: what they stand in was held out.
         tainted[table.copy[held[table.group]]] = True
-    masks = {}
+    masks: dict[str, npt.NDArray[np.uint8]] = {}
     for table in tables:
         mask = np.full(len(table.group), TRAIN, np.uint8)
         mask[tainted[table.copy]] = EXCLUDED
         mask[held[table.group]] = HELD_OUT
         mask[~kept[table.name]] = DUPLICATE
+        if table.root:
+            # What was made of different documents may have become the same.
+            rows = np.flatnonzero((mask == TRAIN) | (mask == HELD_OUT))
+            again = np.ones(len(rows), bool)
+            again[np.unique(table.copy[rows], return_index=True)[1]] = False
+            mask[rows[again]] = DUPLICATE
         masks[table.name] = mask
     return masks
 
@@ -271,11 +375,13 @@ def _hash_order(groups: Sequence[str], among: _Ints) -> list[int]:
     return sorted(map(int, among), key=lambda index: hashlib.sha256(groups[index].encode()).digest())
 
 
-def _load(corpora: Mapping[str, ArtefactLike], trained: Mapping[str, bool]) -> tuple[list[Table], list[str]]:
+def _load(corpora: Mapping[str, ArtefactLike], config: Mapping[str, Any]) -> tuple[list[Table], list[str]]:
     """Columns of all corpora without their texts, groups and digests numbered over all of them."""
     lengths, group_chunks, copy_chunks, sizes = [], [], [], []
-    for corpus in corpora.values():
+    roots: dict[str, _Ints] = {}
+    for name, corpus in corpora.items():
         count = 0
+        rows = [np.zeros(0, np.int64)]
         for shard in corpus.facts["shards"]:
             with pq.ParquetFile(corpus.file(shard["file"])) as file:
                 columns = file.read(columns=["group", "sha", "bytes"])
@@ -283,29 +389,38 @@ def _load(corpora: Mapping[str, ArtefactLike], trained: Mapping[str, bool]) -> t
             group_chunks += columns["group"].chunks
             copy_chunks += columns["sha"].chunks
             sizes.append(columns["bytes"].to_numpy())
+            if name in config["derived"]:
+                rows.append(np.load(corpus.file(shard["roots"])))
         lengths.append(count)
+        roots[name] = np.concatenate(rows)
     cuts = np.cumsum(lengths)[:-1]
     group, names = _numbered(group_chunks, pa.string())
     copy, _ = _numbered(copy_chunks, pa.binary(16))
-    parts = zip(
+    tables: list[Table] = []
+    for name, of, copies, many in zip(
         corpora,
         np.split(group, cuts),
         np.split(copy, cuts),
         np.split(np.concatenate(sizes).astype(np.int64), cuts),
         strict=True,
-    )
-    return [Table(name, trained[name], of, copies, many) for name, of, copies, many in parts], names.to_pylist()
+    ):
+        made = config["derived"].get(name)
+        if made is None:
+            said = config["sources"][name]
+            tables.append(Table(name, said["trained"], of, copies, many, used=said["used"]))
+        else:
+            trained = config["sources"][made["root"]]["trained"]
+            tables.append(Table(name, trained, of, copies, many, made["root"], roots[name], made["used"]))
+    return [replace(table, live=_live(table, tables)) for table in tables], names.to_pylist()
 
 
-def _derived(name: str, corpus: ArtefactLike, root: Table) -> Table:
-    """The table of a derived source."""
-    rows, sizes = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-    for shard in corpus.facts["shards"]:
-        rows.append(np.load(corpus.file(shard["roots"])))
-        with pq.ParquetFile(corpus.file(shard["file"])) as file:
-            sizes.append(file.read(columns=["bytes"])["bytes"].to_numpy().astype(np.int64))
-    made_of = np.concatenate(rows)
-    return Table(name, root.trained, root.group[made_of], root.copy[made_of], np.concatenate(sizes), root.name, made_of)
+def _live(table: Table, tables: Sequence[Table]) -> npt.NDArray[np.bool_]:
+    """Whether each document of a source is in use, there or in a source that is made from it."""
+    live = np.full(len(table.group), table.used or bool(table.root))
+    for other in tables:
+        if other.root == table.name and other.used:
+            live[other.made_of] = True
+    return live
 
 
 def _numbered(chunks: Sequence[Any], kind: Any) -> tuple[_Ints, Any]:
@@ -318,18 +433,31 @@ def _share(text: str) -> Fraction:
     return Fraction(text.removesuffix("%")) / 100
 
 
+def _why_none(table: Table, mask: npt.NDArray[np.uint8]) -> str:
+    numbers, many = _by_group(table, mask == TRAIN)
+    if not len(numbers):
+        return "no document is left"
+    said = "its one group" if len(numbers) == 1 else f"each of its {len(numbers):,} groups"
+    return f"{said} is too large a part of it (the largest {many.max() / many.sum():.0%} of its bytes)"
+
+
+def _grouped(table: Table) -> bool:
+    return len(np.unique(table.group)) < len(table.group)
+
+
 def _check(ctx: StepContext, tables: Sequence[Table], selection: Selection) -> None:
-    derived = ctx.config["derived"]
+    where = ctx.settings.get("where", {})
     transfer = {index for table in tables if not table.trained for index in np.unique(table.group).tolist()}
     for table in tables:
         mask = selection.masks[table.name]
-        if table.root and not derived[table.name]["trained"]:
-            continue  # Not trained on, or only a step on the way to others.
+        if table.root and not table.used:
+            continue  # Only a step on the way to others.
         if not table.trained:
             if not (mask == HELD_OUT).any():
                 raise RequestError(
                     f"nothing of the source {table.name} is left to evaluate on: sources before it that are in no "
                     "mixture either have a copy of each of its documents",
+                    where=where.get(table.name),
                     remedy="Leave one of them out, or put it first in the study file.",
                 )
             continue
@@ -340,21 +468,21 @@ def _check(ctx: StepContext, tables: Sequence[Table], selection: Selection) -> N
             if by_transfer:
                 raise RequestError(
                     f"nothing of the source {name} is left to train on: unseen domains have all its groups",
+                    where=where.get(name),
                     remedy="Say group: document for the sources that are in no mixture, or use them in one.",
                 )
             raise RequestError(
                 f"nothing of the source {name} is left to train on: other sources have all its documents, or hold out "
                 "all its groups, or near-duplicates of all its documents are held out or train elsewhere",
+                where=where.get(name),
                 remedy="Use the source once, or a smaller unit in group.",
             )
         if not (mask == HELD_OUT).any():
             raise RequestError(
-                f"nothing of the source {name} can be held out: each of its groups is too large a part of it"
-                if name not in derived
-                else f"nothing of the source {name} is held out: it has none of the documents held out of its parent",
-                remedy="Use a smaller unit, such as group: document."
-                if name not in derived
-                else "Give it a larger part of its parent.",
+                f"nothing of the source {name} can be held out: {_why_none(table, mask)}",
+                where=where.get(name),
+                remedy="Give it more documents in more groups"
+                + (", or a smaller unit in group, such as document." if _grouped(table) else "."),
             )
         if 2 * by_transfer > total:
             ctx.warn(

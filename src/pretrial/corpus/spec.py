@@ -17,12 +17,12 @@ from typing import Any, Protocol
 from pretrial.corpus.attributes import ATTRIBUTES
 from pretrial.corpus.kinds import CHOICES, FILLERS, KINDS, takers
 from pretrial.corpus.languages import CODE, MARKUP, canonical
-from pretrial.corpus.places import Place, found, locate
+from pretrial.corpus.places import FAULTS, Place, found, locate
 from pretrial.corpus.registry import Call, configured
 from pretrial.errors import RequestError
 from pretrial.store.identity import fingerprint
 
-SEMANTICS = {"snapshot": 1, "corpus": 2, "corpus-shard": 2, "select": 2}
+SEMANTICS = {"snapshot": 1, "corpus": 3, "corpus-shard": 3, "select": 3}
 TREE = 3
 """Version of how trees of files are read; only the configuration of sources that read them holds it. 2: what a file
 belongs to is counted from the tree's own root. 3: licence files are looked at."""
@@ -104,7 +104,7 @@ def source_config(source: SourceLike, *, where: str | None = None) -> dict[str, 
         RequestError: for a reader, option, rule, language, group or field that does not exist or does not apply.
     """
     read = {"kind": "from", "scope": "source"} if source.read is None else _read(source.read, where)
-    keep = _keep(source.keep or {})
+    keep = _keep(source.keep or {}, where)
     if source.read is not None:
         _check_group(source.read, read["scope"], source.group, where)
         if keep and not KINDS[source.read.kind].fields and not set(keep) <= set(ATTRIBUTES):
@@ -162,11 +162,13 @@ def input_fingerprint(
     """What a source reads, sorted by name; `None` for the installation, filler, and another source's documents.
 
     (name, SHA-256) of each file, with its unit as a third in a tree; (name, commit, unit) of a repository; (name,
-    digest, bytes) of a file of a dataset.
+    digest, bytes) of a file of a dataset. Of what cannot be read among others that a pattern or folder holds, the
+    reason (`places.FAULTS`) stands in the place of the hash or commit.
 
     Raises:
-        RequestError: for a missing or unreadable file, a pattern that matches nothing, a folder in the place of a file,
-            a tree without a file of the languages asked for, a revision or dataset that cannot be had.
+        RequestError: for a missing or unreadable file that is named without a wildcard, a pattern that matches nothing,
+            or nothing that can be read, a folder in the place of a file, a tree without a file of the languages asked
+            for, a revision or dataset that cannot be had.
     """
     read = config["read"]
     if read["scope"] == "hub":
@@ -181,23 +183,24 @@ def input_fingerprint(
         return known
     if read["scope"] != "paths":
         return None
-    if KINDS[read["kind"]].where == "repositories":
-        from pretrial.corpus.readers.repositories import resolve_revision
-
-        return [
-            [place.name, resolve_revision(place.path, read["revision"]), place.unit] for place in found(read, settings)
-        ]
-    tree = "tree" in read
+    where, repositories = settings.get("where"), KINDS[read["kind"]].where == "repositories"
     rows: list[list[Any]] = []
+    first: RequestError | None = None
     for place in found(read, settings):
         try:
-            rows.append([place.name, cache.hash(place.path), *([place.unit] if tree else [])])
-        except OSError as error:
-            raise RequestError(
-                f"{place.path} cannot be read: {error.strerror}",
-                where=settings.get("where"),
-                remedy="Make it readable, or take it out of the source.",
-            ) from error
+            mark = place.fault or (_commit(place, read) if repositories else _hash(place, cache, where))
+        except RequestError as error:
+            if place.named:
+                raise
+            first = first or error
+            mark = _fault(error, repositories)
+        rows.append([place.name, mark, *([place.unit] if repositories or "tree" in read else [])])
+    if all(row[1] in FAULTS for row in rows):
+        raise first or RequestError(
+            f"nothing that {settings['locations'][0]['pattern']} matches can be read: {FAULTS[rows[0][1]]}",
+            where=where,
+            remedy="Check the path, and what lies there.",
+        )
     return rows
 
 
@@ -251,22 +254,29 @@ def snapshot_config(config: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def select_config(
-    sources: Sequence[str], trained: frozenset[str] | set[str], roots: Mapping[str, str] | None = None
+    sources: Sequence[str],
+    trained: frozenset[str] | set[str],
+    roots: Mapping[str, str] | None = None,
+    domains: Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """Configuration of the "select" step.
 
     Args:
         sources: all sources in the order of the study file, which is their priority.
-        trained: those that some variant trains on, and the sources that these go back to.
+        trained: those that some variant trains on.
         roots: the source that each derived one goes back to.
+        domains: those that are evaluated and not trained on; by default all of whose family nothing is trained on.
     """
     derived = dict(roots or {})
+    families = {derived.get(name, name) for name in trained}
+    unseen = [name for name in sources if derived.get(name, name) not in families] if domains is None else domains
+    used = {*trained, *unseen}
     return {
         "sources": {
-            name: {"trained": name in trained, "priority": index}
+            name: {"trained": name in families, "used": name in used, "priority": index}
             for index, name in enumerate(name for name in sources if name not in derived)
         },
-        "derived": {name: {"root": derived[name], "trained": name in trained} for name in sources if name in derived},
+        "derived": {name: {"root": derived[name], "used": name in used} for name in sources if name in derived},
         "held_out": dict(HELD_OUT),
     }
 
@@ -353,9 +363,15 @@ def _check_group(read: ReadLike, scope: str, group: str, where: str | None) -> N
         raise unknown("group", group, groups, where)
 
 
-def _keep(keep: Mapping[str, Any]) -> dict[str, Any]:
+def _keep(keep: Mapping[str, Any], where: str | None) -> dict[str, Any]:
     said: dict[str, Any] = {}
     for field, values in keep.items():
+        if field in ATTRIBUTES and not isinstance(values, Mapping):
+            raise RequestError(
+                f"{field} is a measure of the text, and {', '.join(map(str, values))} is no range",
+                where=where,
+                remedy=f"Write {field}: 10.., ..80% or 0.1..0.5",
+            )
         if isinstance(values, Mapping):
             said[field] = {"least": values.get("least"), "most": values.get("most")}
         else:
@@ -368,10 +384,36 @@ def _languages(names: Sequence[str], where: str | None) -> list[str]:
     known = {**CODE, **MARKUP}
     chosen: set[str] = set()
     for name in names:
-        if name not in known and name not in LANGUAGE_SETS:
+        plain = name if name in LANGUAGE_SETS else canonical(name)
+        if plain not in known and plain not in LANGUAGE_SETS:
             raise unknown("language", name, (*LANGUAGE_SETS, *known), where)
-        chosen |= set(LANGUAGE_SETS.get(name, (name,)))
+        chosen |= set(LANGUAGE_SETS.get(plain, (plain,)))
     return sorted(chosen or set(CODE))
+
+
+def _commit(place: Place, read: Mapping[str, Any]) -> str:
+    from pretrial.corpus.readers.repositories import resolve_revision
+
+    return resolve_revision(place.path, read["revision"])
+
+
+def _hash(place: Place, cache: HashCache, where: str | None) -> str:
+    try:
+        return cache.hash(place.path)
+    except OSError as error:
+        raise RequestError(
+            f"{place.path} cannot be read: {error.strerror}",
+            where=where,
+            remedy="Make it readable, or take it out of the source.",
+        ) from error
+
+
+def _fault(error: RequestError, repositories: bool) -> str:
+    if not repositories:
+        return "unreadable-file"
+    from pretrial.corpus.readers.repositories import UnsafeRepository
+
+    return "unsafe-repository" if isinstance(error, UnsafeRepository) else "unreadable-repository"
 
 
 def _is_folder(read: ReadLike) -> bool:

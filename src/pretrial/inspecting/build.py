@@ -1,7 +1,8 @@
 """Makes the corpora of a study, and nothing that comes after them.
 
 Guarantees: the same steps as a run would make, in the same store, so that a run takes them over; what fails takes down
-what depends on it and no other source. Does not: choose an execution record, tokenise, or import torch.
+what depends on it and no other source; where the request turns out to be wrong on the way (nothing is left of a source
+to train on), what was read until then can be seen. Does not: choose an execution record, tokenise, or import torch.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pretrial.errors import RequestError
 from pretrial.execute.progress import Progress, Quiet, Timer
 from pretrial.execute.runner import Runner, Took
 from pretrial.inspecting.corpora import SELECTION, Corpora
@@ -23,6 +25,12 @@ from pretrial.running import default_workers, needed, own_failures, stopping, wa
 
 if TYPE_CHECKING:
     from pretrial.trials import Trial
+
+
+class RefusedError(RequestError):
+    """The request turned out to be wrong after sources had been read; `built` is what was made until then."""
+
+    built: Built | None = None
 
 
 @dataclass(frozen=True)
@@ -46,7 +54,12 @@ def build(
     retry: bool = False,
     quiet: bool = False,
 ) -> Built:
-    """Make what is missing of the corpora; see `Trial.build_corpora`."""
+    """Make what is missing of the corpora; see `Trial.build_corpora`.
+
+    Raises:
+        RefusedError: when the request turns out to be wrong after sources had been read.
+        RequestError: when it is wrong from the start.
+    """
     started = time.monotonic()
     trial.workspace.prepare()
     with trial.workspace.held(f"corpora of {trial.study.name}"):
@@ -87,17 +100,26 @@ def build(
                 {name: forecast.seconds[name].value for name in missing},
                 {name: step.group for name, step in graph.steps.items()},
             )
+
+            def built() -> Built:
+                return Built(
+                    corpora,
+                    tuple(sources) or tuple(trial.study.sources),
+                    tuple(runner.made),
+                    time.monotonic() - started,
+                    own_failures(runner),
+                )
+
             with Progress(trial.workspace.log, timer, quiet=quiet) as watching:
                 runner.observer = watching
                 warn_of_changes(graph, runner, watching)
-                runner.run(tuple(dict.fromkeys([*missing, *wanted])))
-    return Built(
-        corpora,
-        tuple(sources) or tuple(trial.study.sources),
-        tuple(runner.made),
-        time.monotonic() - started,
-        own_failures(runner),
-    )
+                try:
+                    runner.run(tuple(dict.fromkeys([*missing, *wanted])))
+                except RequestError as error:
+                    refused = RefusedError(error.what, where=error.where, remedy=error.remedy)
+                    refused.built = built()
+                    raise refused from error
+    return built()
 
 
 def _wanted(graph: Graph, corpora: Corpora, sources: Sequence[str]) -> list[str]:
@@ -109,5 +131,6 @@ def _wanted(graph: Graph, corpora: Corpora, sources: Sequence[str]) -> list[str]
 
 
 def _of(corpora: Corpora, source: str) -> list[str]:
+    corpora.used(source)
     root = corpora.root(source)
     return [f"corpus {source}", f"signatures of {root}", f"benchmark items in {root}"]

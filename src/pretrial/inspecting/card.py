@@ -9,27 +9,32 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pretrial.benchmarks.items import TASKS as BENCHMARKS
 from pretrial.corpus.kinds import KINDS
 from pretrial.corpus.licences import Policy
 from pretrial.corpus.licences.names import normalised
 from pretrial.inspecting.corpora import ENDS, Corpora
 from pretrial.inspecting.distributions import inspect
-from pretrial.inspecting.funnel import funnel
+from pretrial.inspecting.funnel import UNUSED, funnel
 from pretrial.inspecting.text import fenced, markdown
 from pretrial.store.identity import fingerprint
 
 Json = dict[str, Any]
+_FOLDER = re.compile(r"\{([a-z][a-z0-9_]*)\}")
+_VARIABLE = "PRETRIAL_DATA_NAME"
 ROWS = 50
 """Most rows of a table whose length the data decides."""
 _WORDS = {
     "trains": "in a mixture: models are trained on it",
     "transfer domain": "in no mixture: a transfer domain, on which models are evaluated",
     "on the way to others": "in no mixture; other sources of the study are made from it",
+    UNUSED: UNUSED,
 }
 
 
@@ -56,7 +61,7 @@ def card(corpora: Corpora, source: str) -> str:
         *_contamination(corpora, seen["contamination"]),
         *_provenance(corpora, source, config, seen),
         *_limits(config, counted, seen),
-        *_rebuild(corpora, source),
+        *_rebuild(corpora, source, counted),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -76,6 +81,12 @@ def _what(corpora: Corpora, source: str, config: Json, counted: Json) -> list[st
     lines: list[str]
     if study.parent is not None:
         lines = [f"Made from the source {markdown(study.parent)} of the same study."]
+        if part := counted["part"]:
+            field = markdown(part["field"])
+            lines = [
+                f"A part of the source {markdown(study.parent)} of the same study, which is split by {field}: the "
+                f"documents whose {field} is {markdown(part['value'])}."
+            ]
         if counted["root"] != study.parent:
             lines.append(f"That goes back to {markdown(counted['root'])}.")
     else:
@@ -87,6 +98,7 @@ def _what(corpora: Corpora, source: str, config: Json, counted: Json) -> list[st
         ("documents", f"{counted['funnel'][-1]['documents']:,}"),
         ("bytes of text", f"{counted['funnel'][-1]['bytes']:,}"),
         ("groups", f"{counted['groups']:,}, by {config['group']}"),
+        *_inputs(counted["inputs"]),
         *(
             (f"read: {_kebab(key)}", _value(value))
             for key, value in read.items()
@@ -95,6 +107,13 @@ def _what(corpora: Corpora, source: str, config: Json, counted: Json) -> list[st
         *((f"keep: {name}", _value(wanted)) for name, wanted in config["keep"].items()),
     ]
     return ["## What it is", " ".join(lines), _table(("", ""), facts)]
+
+
+def _inputs(read: Json | None) -> list[tuple[str, str]]:
+    if read is None:
+        return []
+    size = f", {read['bytes']:,} bytes" if read["bytes"] is not None else ""
+    return [(f"{read['what']} read", f"{read['count']:,}{size}")]
 
 
 def _steps(config: Json) -> list[str]:
@@ -275,9 +294,11 @@ def _limits(config: Json, counted: Json, seen: Json) -> list[str]:
         said.append("E-mail addresses, IP addresses and keys were replaced by their form; names of people were not.")
     if "language" not in rules and "language" not in seen["fields"]:
         said.append("Nobody looked which natural language a document is in.")
-    if seen["near_duplicates"] is not None:
+    if (near := seen["near_duplicates"]) is not None:
         said.append(
-            "A pair of near-duplicates at the threshold is missed with a probability of up to 3%; paraphrases are none."
+            f"A pair whose similarity is just {near['threshold']:g} is missed with a probability of "
+            f"{near['missed_at_threshold']:.1%} ({near['bands']} bands of {near['rows']} rows), a nearer one with "
+            "less; paraphrases are no near-duplicates."
         )
     if seen["contamination"] is not None:
         said.append("Paraphrases and translations of benchmark items are not found.")
@@ -288,7 +309,7 @@ def _limits(config: Json, counted: Json, seen: Json) -> list[str]:
     return ["## Limits", "\n".join(f"- {markdown(line)}" for line in said)]
 
 
-def _rebuild(corpora: Corpora, source: str) -> list[str]:
+def _rebuild(corpora: Corpora, source: str, counted: Json) -> list[str]:
     from ruamel.yaml import YAML
 
     text = io.StringIO()
@@ -301,14 +322,32 @@ def _rebuild(corpora: Corpora, source: str) -> list[str]:
     yaml.dump({"sources": {name: own[name] for name in reversed(line)}}, text)
     # The name alone: where the file lies is one machine's.
     study = Path(corpora.study.origin).name if corpora.study.folder else "STUDY"
-    command = fenced(f"pretrial corpus build {shlex.quote(study)}", "sh")
+    folders = _folders(corpora)
+    variables = "".join(f"{_VARIABLE.replace('NAME', name.upper())}=DIR " for name in folders if name != "data")
+    data = " --data DIR" if "data" in folders else ""
+    said = "From the study, with the same inputs, to the same bytes"
+    if folders:
+        said += "; DIR is your folder of what the study calls " + " and ".join(f"`{{{name}}}`" for name in folders)
+    part = counted["part"]
+    split = f"; the study says `split: {markdown(part['field'])}` of the source that this is a part of" if part else ""
     return [
         "## How to rebuild",
-        "From the study, with the same inputs, to the same bytes:",
-        command,
-        "The source as the study has it, every default visible:",
+        f"{said}:",
+        fenced(f"{variables}pretrial corpus build {shlex.quote(study)}{data}", "sh"),
+        f"The source as the study has it, every default visible{split}:",
         fenced(text.getvalue(), "yaml"),
     ]
+
+
+def _folders(corpora: Corpora) -> list[str]:
+    """Names of the folders that building the study's corpora needs: `data`, and those of its `{name}/…` locations."""
+    study = corpora.study
+    places = [place for source in study.sources.values() if source.read is not None for place in source.read.locations]
+    named = {found[1] for place in [*places, study.tokenizer.file or ""] if (found := _FOLDER.match(place))}
+    # Benchmarks lie in the data folder, and are looked for in every source.
+    if any(task in BENCHMARKS for task in study.evaluate.tasks):
+        named.add("data")
+    return sorted(named)
 
 
 # -- inside ------------------------------------------------------------------------------------------------------------

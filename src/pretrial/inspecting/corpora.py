@@ -96,13 +96,28 @@ class Corpora:
         self.source(name)
         return self.study.root(name)
 
+    @property
+    def unused(self) -> tuple[str, ...]:
+        """Sources that no step makes, since nothing uses them."""
+        return tuple(name for name in self.study.sources if f"corpus {name}" not in self.graph.steps)
+
+    def used(self, name: str) -> None:
+        """Raises `RequestError` when there is no such source, or nothing uses it."""
+        self.source(name)
+        if name in self.unused:
+            raise RequestError(
+                f"the source {name} is not made: it is in no mixture, and used for nothing",
+                where=self.study.where(f"sources.{name}"),
+                remedy="Put it in a mixture, or leave it out.",
+            )
+
     def corpus(self, name: str) -> Artefact:
         """The corpus of a source.
 
         Raises:
-            RequestError: when it was not read yet, or there is no such source.
+            RequestError: when it was not read yet, nothing uses it, or there is no such source.
         """
-        self.source(name)
+        self.used(name)
         return self.needed(f"corpus {name}", f"the source {name} has not been read yet")
 
     def selection(self) -> Artefact:
@@ -116,6 +131,11 @@ class Corpora:
     def near(self) -> Artefact | None:
         """The search for near-duplicates; `None` where the study asks for none or it was not made yet."""
         return self.find(NEAR) if NEAR in self.graph.steps else None
+
+    def near_edited(self) -> Artefact | None:
+        """The search among sources as they were read and as derived ones edited them; `None` as for `near`."""
+        step = self.graph.steps[SELECTION].inputs.get("near-edited")
+        return self.find(step) if step is not None else None
 
     def contamination(self, name: str) -> Artefact | None:
         """The benchmark items in a source; `None` where they are not looked for or were not yet."""

@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from pretrial.corpus.attributes import ATTRIBUTES
+from pretrial.corpus.near.spec import probability, settings_of
 from pretrial.errors import RequestError
 from pretrial.execute.context import ArtefactLike
 from pretrial.inspecting.corpora import Corpora
@@ -50,8 +51,9 @@ def inspect(
     Returns:
         `documents`, `bytes`, `groups`; `lengths` (UTF-8 bytes: quantiles, mean, histogram by powers of two); `fields`
         (by name: `distinct` values, documents `without`, `bytes` of the others, `values`: {value, documents, bytes});
-        `rejected` (by step and reason, with what was measured); `near_duplicates` and `contamination`, `None` where
-        nothing was looked for; `measures`.
+        `field_names`, those that some document has; `skipped` and `quarantined` (counts by reason); `rejected` (by step
+        and reason, with what was measured); `near_duplicates` and `contamination`, `None` where nothing was looked for;
+        `measures`.
 
     Raises:
         RequestError: when the source was not read yet, or there is none, or no measure, of that name.
@@ -63,11 +65,13 @@ def inspect(
     sizes = array("q")
     counted: dict[str, dict[str, list[int]]] = {name: {} for name in dict.fromkeys((*FIELDS, *fields))}
     measured: dict[str, list[Any]] = {name: [] for name in measures}
+    names: set[str] = set()
     for _, table in column_batches(corpus, ["bytes", "meta", *(["text"] if measures else [])]):
         own = table["bytes"].to_pylist()
         sizes.extend(own)
         records = [json.loads(meta) for meta in table["meta"].to_pylist()]
         for size, record in zip(own, records, strict=True):
+            names.update(record)
             for name, values in counted.items():
                 said = value_of(record, name)
                 if said is not None:
@@ -86,6 +90,8 @@ def inspect(
         "fields": {
             name: _field(values, len(sizes), top) for name, values in counted.items() if values or name in fields
         },
+        "field_names": sorted(names | {name for name, values in counted.items() if values}),
+        **{key: corpus.facts[key] for key in ("skipped", "quarantined")},
         "rejected": rejects(corpus, top),
         "near_duplicates": near_duplicates(corpora, source),
         "contamination": contamination(corpora, source, hits=top if hits else 0),
@@ -176,12 +182,17 @@ def rejects(corpus: ArtefactLike, top: int) -> list[Json]:
 
 
 def near_duplicates(corpora: Corpora, source: str) -> Json | None:
-    """What was found of a source, or of the one that it goes back to."""
+    """What was found of a source, or of the one that it goes back to.
+
+    `missed_at_threshold` is the probability with which a pair exactly at the threshold is not found; one that is nearer
+    is missed with less (`corpus.near.spec`).
+    """
     near = corpora.near()
     asked = corpora.study.near_duplicates
     if near is None or asked is None:
         return None
     root = corpora.root(source)
+    chosen = settings_of(near.manifest["payload"]["config"])
     pairs = [
         {"sources": row["sources"], "pairs": row["pairs"]} for row in near.facts["between"] if root in row["sources"]
     ]
@@ -189,6 +200,9 @@ def near_duplicates(corpora: Corpora, source: str) -> Json | None:
         "of": root,
         "threshold": asked.threshold,
         "words": asked.words,
+        "bands": chosen.bands,
+        "rows": chosen.rows,
+        "missed_at_threshold": 1 - probability(chosen.threshold, chosen.bands, chosen.rows),
         **near.facts["sources"][root],
         "pairs": pairs,
         "crowded": near.facts["crowded"],

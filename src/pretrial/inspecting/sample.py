@@ -1,4 +1,4 @@
-"""Documents to look at: kept ones, those that a rule dropped, those of one class of the selection.
+"""Documents to look at: kept ones, those that a rule dropped, those of one class of the selection, and what was none.
 
 Guarantees: the same documents for the same corpus and seed, on every machine; more of them begin with those of fewer;
 what is shown of why a document is where it is (value, partner, matched span) is what the step that decided it wrote.
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -18,17 +18,22 @@ import pyarrow.parquet as pq
 from pretrial.corpus.contamination.hits import read_hits
 from pretrial.corpus.iterate import load_mask
 from pretrial.corpus.near.clusters import PAIRS, PIECE, load_components
+from pretrial.corpus.readers.record import EXCERPT
 from pretrial.corpus.select import CLASSES, GROUPS
 from pretrial.errors import RequestError
 from pretrial.execute.context import ArtefactLike
 from pretrial.inspecting.corpora import Corpora, class_name
 from pretrial.inspecting.rows import column_batches, pick, read_rows, root_rows, rows_of_file
+from pretrial.inspecting.text import shown
 
 Json = dict[str, Any]
 Document = tuple[str, int]
 """A document by its source and number."""
 MOST_PARTNERS = 3
 NAMES = {class_name(key): key for key in CLASSES}
+QUARANTINED, SKIPPED = "quarantined", "skipped"
+_QUARANTINE = "quarantine.parquet"
+_SOME = 5
 
 
 def sample(
@@ -38,27 +43,31 @@ def sample(
     rule: str | None = None,
     kept: bool = False,
     of: str | None = None,
-    n: int = 5,
+    n: int | None = None,
     seed: int = 1,
     characters: int = 400,
+    listed: bool = False,
 ) -> Json:
     """Some documents of a source.
 
     Args:
         corpora: the study's.
         source: the source.
-        rule: those that this step of the funnel dropped.
+        rule: those that this step of the funnel dropped; `NAME/REASON` those for one of its reasons.
         kept: those that came through all steps; also what is meant where neither a rule nor a class is named.
         of: those of a class of the selection: train, held-out, duplicate, excluded, near-duplicate, near-held-out,
-            contaminated.
-        n: how many.
+            contaminated. Or `quarantined`, what could not be used, also for one reason: `quarantined/REASON`.
+        n: how many; five where left out, with `listed` all.
         seed: which.
         characters: of each text, at most; of a dropped one the store has the first 200.
+        listed: without texts and fields.
 
     Returns:
-        `source`, `what`, `of_documents` (among how many), `documents`: {row, id, group, bytes, class, meta, text, cut},
-        or of dropped ones {id, rule, reason, value, bytes, where, text, cut}. Near-duplicates have `partners` and
-        `stays`, copies `stays`, contaminated ones `hits`.
+        `source`, `what`, `of_documents` (among how many), `listed`, `documents`: {row, id, group, bytes, class, meta,
+        text, cut}, or of dropped ones {id, rule, reason, value, bytes, where, text, cut}, of quarantined ones {reason,
+        where, text, cut}, with `counted` (of very many not each is listed). Near-duplicates have `partners` (not where
+        listed) and `stays`, copies `stays`, both with their `similarity` (`None` where the one that stays is further
+        than one pair away), contaminated ones `hits`.
 
     Raises:
         RequestError: for two of rule, kept and class, for one that does not exist, and for what was not made yet.
@@ -68,59 +77,114 @@ def sample(
             "a sample is of a rule's rejects, of kept documents or of a class", remedy="Say one of the three."
         )
     corpus = corpora.corpus(source)
+    said: Json = {"source": source, "listed": listed}
     if rule is not None:
-        return {"source": source, "what": f"dropped by {rule}", **_rejected(corpus, rule, n, seed)}
+        return said | _rejected(corpus, rule, n, seed, listed=listed)
+    kind, _, reason = (of or "").partition("/")
+    if kind == QUARANTINED:
+        return said | _quarantined(corpus, reason, n, seed, listed=listed)
+    if kind == SKIPPED:
+        counts = _counts(corpus.facts["skipped"])
+        raise RequestError(
+            "what readers skip is counted and not listed", remedy=f"Of {source}: {counts or 'nothing was skipped'}."
+        )
     mask = None
     if of is not None or corpora.find("selection of documents") is not None:
         mask = load_mask(corpora.selection(), source)
     if of is None:
-        rows = pick(corpus.content, corpus.facts["documents"], n, seed)
         among = corpus.facts["documents"]
+        rows = pick(corpus.content, among, _number(n, among, listed=listed), seed)
     else:
         if of not in NAMES:
-            raise RequestError(f"there is no class {of!r}", remedy=f"Known: {', '.join(NAMES)}.")
+            raise RequestError(f"there is no class {of!r}", remedy=f"Known: {', '.join((*NAMES, QUARANTINED))}.")
         assert mask is not None
         chosen = np.flatnonzero(mask == CLASSES[NAMES[of]])
         among = len(chosen)
-        rows = [int(chosen[at]) for at in pick(corpus.content, among, n, seed)]
+        rows = [int(chosen[at]) for at in pick(corpus.content, among, _number(n, among, listed=listed), seed)]
     classes = {value: class_name(key) for key, value in CLASSES.items()}
     documents = []
-    for row, one in zip(rows, read_rows(corpus, rows, ["id", "text", "group", "sha", "bytes", "meta"]), strict=True):
-        documents.append(
-            {
-                "row": row,
-                "id": one["id"],
-                "group": one["group"],
-                "bytes": one["bytes"],
-                "class": classes[int(mask[row])] if mask is not None else None,
+    columns = ["id", "group", "bytes", *([] if listed else ["text", "meta"])]
+    for row, one in zip(rows, read_rows(corpus, rows, columns), strict=True):
+        document: Json = {
+            "row": row,
+            "id": one["id"],
+            "group": one["group"],
+            "bytes": one["bytes"],
+            "class": classes[int(mask[row])] if mask is not None else None,
+        }
+        if not listed:
+            document |= {
                 "meta": json.loads(one["meta"]),
                 "text": one["text"][:characters],
                 "cut": len(one["text"]) > characters,
             }
-        )
+        documents.append(document)
     if of is not None:
-        _explain(corpora, source, of, documents)
+        _explain(corpora, source, of, documents, listed=listed)
     what = "kept" if of is None else f"class {of}"
-    return {"source": source, "what": what, "of_documents": among, "documents": documents}
+    return said | {"what": what, "of_documents": among, "documents": documents}
 
 
-def _rejected(corpus: ArtefactLike, rule: str, n: int, seed: int) -> Json:
+def _number(n: int | None, among: int, *, listed: bool) -> int:
+    return n if n is not None else among if listed else _SOME
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{shown(name)} {count:,}" for name, count in ordered)
+
+
+def _quarantined(corpus: ArtefactLike, reason: str, n: int | None, seed: int, *, listed: bool) -> Json:
+    """What could not be used, by its place: of each shard the first 10,000 are listed."""
+    counted: Mapping[str, int] = corpus.facts["quarantined"]
+    if reason and reason not in counted:
+        said = f"Reasons here: {_counts(counted)}." if counted else "Nothing was quarantined here."
+        raise RequestError(f"nothing was quarantined for {reason!r}", remedy=said)
+    path = corpus.file(_QUARANTINE)
+    with pq.ParquetFile(path) as file:
+        column = file.read(columns=["reason"])["reason"].to_pylist()
+    rows = [row for row, one in enumerate(column) if reason in ("", one)]
+    chosen = [rows[at] for at in pick(corpus.content, len(rows), _number(n, len(rows), listed=listed), seed)]
+    found = rows_of_file(path, chosen, ["reason", "where", "excerpt"])
+    documents = []
+    for row in chosen:
+        one = {key: found[row][key] for key in ("reason", "where")}
+        text = found[row]["excerpt"]
+        documents.append(one if listed else one | {"text": text, "cut": len(text.encode()) >= EXCERPT})
+    return {
+        "what": f"{QUARANTINED}{', ' if reason else ''}{reason}",
+        "of_documents": len(rows),
+        "counted": counted[reason] if reason else sum(counted.values()),
+        "documents": documents,
+    }
+
+
+def _rejected(corpus: ArtefactLike, asked: str, n: int | None, seed: int, *, listed: bool) -> Json:
     dropped = corpus.facts["rejected"]
     steps = [row["step"] for row in corpus.facts["funnel"]]
+    # No step's name has a slash, but what `keep` says of a value may.
+    rule, _, reason = (asked, "", "") if asked in steps else asked.partition("/")
     if rule not in steps:
         raise RequestError(
             f"{rule} is no step of this source", remedy=f"Its steps are {', '.join(steps)}; see corpus build."
         )
+    reasons: Mapping[str, int] = dropped.get(rule, {})
+    if reason and reason not in reasons:
+        raise RequestError(
+            f"{rule} dropped nothing for {reason!r}",
+            remedy=f"Its reasons here are {_counts(reasons)}." if reasons else "It dropped nothing here.",
+        )
     places: list[tuple[str, int]] = []
     for file in corpus.facts["rejects"]:
         with pq.ParquetFile(corpus.file(file)) as rejected:
-            column = rejected.read(columns=["rule"])["rule"]
-        places += [(file, row) for row, name in enumerate(column.to_pylist()) if name == rule]
-    if not places and sum(dropped.get(rule, {}).values()):
+            table = rejected.read(columns=["rule", "reason"])
+        names = zip(table["rule"].to_pylist(), table["reason"].to_pylist(), strict=True)
+        places += [(file, row) for row, (name, why) in enumerate(names) if name == rule and reason in ("", why)]
+    if not places and reasons:
         raise RequestError(
             f"what {rule} leaves out is counted and not listed", remedy="corpus inspect shows the counts by value."
         )
-    chosen = [places[at] for at in pick(corpus.content, len(places), n, seed)]
+    chosen = [places[at] for at in pick(corpus.content, len(places), _number(n, len(places), listed=listed), seed)]
     found: dict[tuple[str, int], Json] = {}
     for file in dict.fromkeys(file for file, _ in chosen):
         rows = [row for name, row in chosen if name == file]
@@ -129,38 +193,54 @@ def _rejected(corpus: ArtefactLike, rule: str, n: int, seed: int) -> Json:
     documents = []
     for place in chosen:
         one = found[place]
-        documents.append(
-            {key: one[key] for key in ("id", "rule", "reason", "bytes", "where")}
-            | {"value": json.loads(one["value"]), "text": one["excerpt"], "cut": one["bytes"] > 200}
-        )
-    return {"of_documents": len(places), "documents": documents}
+        row = {key: one[key] for key in ("id", "rule", "reason", "bytes", "where")}
+        row["value"] = json.loads(one["value"])
+        documents.append(row if listed else row | {"text": one["excerpt"], "cut": one["bytes"] > EXCERPT})
+    what = f"dropped by {rule}{', ' if reason else ''}{reason}"
+    return {"what": what, "of_documents": len(places), "documents": documents}
 
 
-def _explain(corpora: Corpora, source: str, of: str, documents: Sequence[Json]) -> None:
+def _explain(corpora: Corpora, source: str, of: str, documents: Sequence[Json], *, listed: bool) -> None:
     """Add to documents of a class why they are in it. Derived documents have the reasons of their roots."""
     root = corpora.root(source)
     made_of = root_rows(corpora.corpus(source), [one["row"] for one in documents])
     if of in ("near-duplicate", "near-held-out"):
-        for one, said in zip(documents, _partners(corpora, root, made_of, of), strict=True):
+        found = _partners(corpora, corpora.near(), root, made_of, of, listed=listed)
+        if source != root:
+            # A derived text may be near to a held-out one where that which it was made of was not.
+            own = [one["row"] for one in documents]
+            edited = _partners(corpora, corpora.near_edited(), source, own, of, listed=listed)
+            found = [one if one["stays"] else other for one, other in zip(found, edited, strict=True)]
+        for one, said in zip(documents, found, strict=True):
             one |= said
     elif of in ("duplicate", "excluded"):
-        for one, found in zip(documents, _copies(corpora, root, made_of, of), strict=True):
-            one["stays"] = found
+        copies = _copies(corpora, root, made_of, of, listed=listed)
+        if source != root:
+            # Texts that a derived source's rules and transforms made equal.
+            own = [one["row"] for one in documents]
+            others = _copies(corpora, source, own, of, listed=listed, derived=True)
+            copies = [one or other for one, other in zip(copies, others, strict=True)]
+        for one, stays in zip(documents, copies, strict=True):
+            one["stays"] = stays
     elif of == "contaminated":
         made = corpora.contamination(source)
-        hits = read_hits(made).to_pylist() if made is not None else []
+        hits: dict[int, list[Json]] = {row: [] for row in made_of}
+        for hit in read_hits(made).to_pylist() if made is not None else []:
+            if hit["row"] in hits:
+                hits[hit["row"]].append(hit)
         for one, row in zip(documents, made_of, strict=True):
-            one["hits"] = [hit for hit in hits if hit["row"] == row]
+            one["hits"] = hits[row]
 
 
-def _partners(corpora: Corpora, root: str, rows: Sequence[int], of: str) -> list[Json]:
+def _partners(
+    corpora: Corpora, near: ArtefactLike | None, root: str, rows: Sequence[int], of: str, *, listed: bool
+) -> list[Json]:
     """For each document: the nearest of its partners, and the one for which it is out, however many pairs away.
 
     That is one that trains or, for a near-duplicate of held-out text, one in a held-out group, be it a copy itself.
     """
-    near = corpora.near()
-    if near is None:
-        return [{"partners": [], "stays": None} for _ in rows]
+    if near is None or root not in near.facts["files"]:
+        return [{"partners": [], "stays": None, "partners_in_all": 0} for _ in rows]
     components = {name: load_components(near, name) for name in near.facts["files"]}
     wanted = np.unique(components[root][list(rows)])
     edges: dict[Document, list[tuple[float, Document]]] = {}
@@ -186,15 +266,28 @@ def _partners(corpora: Corpora, root: str, rows: Sequence[int], of: str) -> list
         ends = {at for at in edges if class_of(at) == "train"}
     else:
         ends = _in_held_groups(corpora, edges)
-    said = []
+    found = []
     for row in rows:
         partners = sorted(edges.get((root, row), []), key=lambda edge: (-edge[0], edge[1]))
-        end, away = _nearest((root, row), edges, ends)
-        first = partners[:MOST_PARTNERS]
-        described = _described(corpora, [*(at for _, at in first), *([end] if end else [])])
-        shown = [{**described[at], "similarity": similarity, "class": class_of(at)} for similarity, at in first]
-        stay = {**described[end], "pairs_away": away, "class": class_of(end)} if end else None
-        said.append({"partners": shown, "partners_in_all": len(partners), "stays": stay})
+        found.append((partners, *_nearest((root, row), edges, ends)))
+    wished = [
+        at
+        for partners, end, _ in found
+        for at in (*([] if listed else (at for _, at in partners[:MOST_PARTNERS])), *([end] if end else []))
+    ]
+    described = _described(corpora, wished, texts=not listed)
+    said = []
+    for partners, end, away in found:
+        one: Json = {"stays": None}
+        if end:
+            similarity = max((value for value, at in partners if at == end), default=None)
+            one["stays"] = described[end] | {"pairs_away": away, "class": class_of(end), "similarity": similarity}
+        if not listed:
+            one["partners"] = [
+                described[at] | {"similarity": similarity, "class": class_of(at)}
+                for similarity, at in partners[:MOST_PARTNERS]
+            ]
+        said.append(one | {"partners_in_all": len(partners)})
     return said
 
 
@@ -228,16 +321,20 @@ def _nearest(
     return None, 0
 
 
-def _copies(corpora: Corpora, root: str, rows: Sequence[int], of: str) -> list[Json | None]:
-    """For each document, the copy of it that is used, or for an excluded one the copy in a held-out group."""
+def _copies(
+    corpora: Corpora, root: str, rows: Sequence[int], of: str, *, listed: bool, derived: bool = False
+) -> list[Json | None]:
+    """For each document, the copy of it that is used, or for an excluded one the copy in a held-out group.
+
+    `derived`: derived sources are looked in, too, and this one itself first.
+    """
     shas = [one["sha"] for one in read_rows(corpora.corpus(root), rows, ["sha"])]
     wanted = set(shas)
     selected = corpora.selection()
     held = set(json.loads(selected.file(GROUPS).read_text(encoding="utf-8")))
     found: dict[bytes, Document] = {}
-    for name, source in corpora.study.sources.items():
-        if source.parent is not None:
-            continue
+    names = [name for name, source in corpora.study.sources.items() if source.parent is None or derived]
+    for name in sorted(names, key=lambda name: name != root):
         mask = load_mask(selected, name)
         for first, table in column_batches(corpora.corpus(name), ["sha", "group"]):
             for row, sha in enumerate(table["sha"].to_pylist(), first):
@@ -246,23 +343,21 @@ def _copies(corpora: Corpora, root: str, rows: Sequence[int], of: str) -> list[J
                     used = mask[row] != CLASSES["duplicate"]
                     if used if of == "duplicate" else table["group"][row - first].as_py() in held:
                         found.setdefault(sha, (name, row))
-    chosen = [found.get(sha) for sha in shas]
-    described = _described(corpora, [at for at in chosen if at is not None])
-    return [described[at] if at is not None else None for at in chosen]
+    # A derived document that is a copy only as it was edited has a root that is none.
+    chosen = [at if (at := found.get(sha)) != (root, row) else None for row, sha in zip(rows, shas, strict=True)]
+    described = _described(corpora, [at for at in chosen if at is not None], texts=not listed)
+    return [described[at] | {"similarity": 1.0} if at is not None else None for at in chosen]
 
 
-def _described(corpora: Corpora, documents: Iterable[Document]) -> dict[Document, Json]:
+def _described(corpora: Corpora, documents: Iterable[Document], *, texts: bool) -> dict[Document, Json]:
     said: dict[Document, Json] = {}
     by_source: dict[str, list[int]] = {}
     for name, row in dict.fromkeys(documents):
         by_source.setdefault(name, []).append(row)
     for name, rows in by_source.items():
-        for row, one in zip(rows, read_rows(corpora.corpus(name), rows, ["id", "group", "text"]), strict=True):
-            said[name, row] = {
-                "source": name,
-                "row": row,
-                "id": one["id"],
-                "group": one["group"],
-                "text": one["text"][:200],
-            }
+        columns = ["id", "group", *(["text"] if texts else [])]
+        for row, one in zip(rows, read_rows(corpora.corpus(name), rows, columns), strict=True):
+            said[name, row] = {"source": name, "row": row, "id": one["id"], "group": one["group"]}
+            if texts:
+                said[name, row]["text"] = one["text"][:200]
     return said

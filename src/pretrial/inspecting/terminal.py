@@ -16,50 +16,67 @@ from rich.text import Text
 from pretrial.execute.progress import duration
 from pretrial.inspecting.build import Built
 from pretrial.inspecting.corpora import ENDS
+from pretrial.inspecting.funnel import UNUSED, folded, in_steps
+from pretrial.inspecting.reasons import in_words
 from pretrial.inspecting.text import brief, shown
 
 Json = dict[str, Any]
 _BARS = 24
 
 
-def print_built(console: Console, built: Built, funnels: Sequence[Json]) -> None:
-    """What was made, and the funnel of each source."""
+def print_built(console: Console, built: Built, funnels: Sequence[Json], *, refused: bool = False) -> None:
+    """What was made, and the funnel of each source. `refused`: the request was wrong, which is said elsewhere."""
     for said in funnels:
         print_funnel(console, said)
+    for name in built.sources:
+        if name in built.corpora.unused:
+            parent = shown(built.corpora.source(name).parent or "")
+            _line(console, f"{shown(name)} ({UNUSED}, from {parent})", style="bold")
+            _line(console, "  it is not made: put it in a mixture, or leave it out")
+    if funnels:
+        _line(
+            console,
+            "≈ is estimated: bytes times the tokens a byte in the head of the column, which are those of the source's "
+            "own tokens, or assumed before it is tokenised",
+            style="dim",
+        )
+    if not refused and any(said["ends"] is None for said in funnels):
+        _line(console, "which documents train is decided once all sources have been read", style="dim")
     for name, error in built.failures.items():
         _line(console, f"failed: {name}: {shown(error, lines=True)}", style="bold red")
     if built.made:
         steps = "1 step" if len(built.made) == 1 else f"{len(built.made)} steps"
         _line(console, f"{steps} in {duration(built.seconds)}.")
-    elif not built.failures:
+    elif not built.failures and not refused:
         _line(console, f"Nothing to do: the corpora are made ({duration(built.seconds)}).")
 
 
 def print_funnel(console: Console, said: Json) -> None:
     """What every step left of one source, where documents ended, and what was dropped."""
-    origin = f", from {said['parent']}" if said["parent"] else ""
-    _line(console, f"{said['source']} ({said['role']}{origin})", style="bold")
-    table = _columns(("", False), ("documents", True), ("bytes", True), ("share", True), ("tokens", True))
+    origin = f", from {shown(said['parent'])}" if said["parent"] else ""
+    if part := said["part"]:
+        origin = f", part of {shown(said['parent'])}: {shown(part['field'])} {shown(part['value'])}"
+    _line(console, f"{shown(said['source'])} ({said['role']}{origin})", style="bold")
+    if read := said["inputs"]:
+        what = {"files": "file", "repositories": "repository"}[read["what"]] if read["count"] == 1 else read["what"]
+        size = f", {read['bytes']:,} bytes" if read["bytes"] is not None else ""
+        _line(console, f"  read from {read['count']:,} {what}{size}")
+    ratio = said["tokens_per_byte"]
+    assumed = "" if ratio["basis"] == "measured" else " assumed"
+    tokens = f"tokens (≈ {ratio['value']:.3f} a byte{assumed})"
+    table = _columns(("", False), ("documents", True), ("bytes", True), ("of bytes read", True), (tokens, True))
     first = said["funnel"][0]["bytes"] if said["funnel"] else 0
-    for row in said["funnel"]:
-        table.add_row(Text("  " + shown(row["step"])), *_counts(row, first))
-    last = said["funnel"][-1]["bytes"] if said["funnel"] else 0
+    for row in folded(said):
+        if "steps" in row:
+            table.add_row(Text(f"  {shown(in_steps(row['steps']))}: nothing"))
+        else:
+            table.add_row(Text("  " + shown(row["step"])), *_counts(row, first))
     for row in said["ends"] or []:
         if row["documents"] or row["class"] in ("train", "held-out"):
-            table.add_row(Text("  → " + ENDS.get(row["class"], row["class"])), *_counts(row, last))
+            table.add_row(Text("  → " + ENDS.get(row["class"], row["class"])), *_counts(row, first))
     console.print(table)
-    ratio = said["tokens_per_byte"]
-    how = "measured on its own tokens" if ratio["basis"] == "measured" else "assumed; it is not tokenised yet"
-    _line(
-        console,
-        f"  tokens with ≈ are bytes × {ratio['value']:.3f} ({how}); shares are of bytes read, and behind → "
-        "of those that came through",
-        style="dim",
-    )
-    if said["ends"] is None:
-        _line(console, "  which documents train is decided once all sources have been read", style="dim")
     for step, reasons in said["rejected"].items():
-        _line(console, f"  dropped by {shown(step)}: {_listed(reasons)}")
+        _line(console, f"  dropped by {shown(step)}: {_why(said, step, reasons)}")
     for rule, kinds in said["removed"].items():
         _line(console, f"  taken out by {shown(rule)}: {_listed(kinds, ' bytes')}")
     for kind in ("skipped", "quarantined"):
@@ -85,6 +102,10 @@ def print_inspection(console: Console, said: Json) -> None:
         table.add_row(Text(size), Text(bar), f"{row['documents']:,}", f"{row['bytes']:,}")
     console.print(table)
     for name, field in said["fields"].items():
+        if not field["distinct"]:
+            there = ", ".join(shown(one) for one in said["field_names"]) or "none"
+            _line(console, f"{shown(name)}: no document has this field; the fields there are: {there}", style="bold")
+            continue
         more = f", the first {len(field['values'])}" if field["distinct"] > len(field["values"]) else ""
         without = f"; {field['without']:,} documents without" if field["without"] else ""
         _line(console, f"{name}: {field['distinct']:,} values{more}{without}", style="bold")
@@ -95,6 +116,12 @@ def print_inspection(console: Console, said: Json) -> None:
                 Text("  " + brief(row["value"], 60)), f"{row['documents']:,}", f"{row['bytes']:,}", f"{share:.1%}"
             )
         console.print(table)
+    if said["skipped"] or said["quarantined"]:
+        _line(console, "left out by the reader, before any step", style="bold")
+    for kind in ("skipped", "quarantined"):
+        for reason, count in sorted(said[kind].items(), key=lambda item: (-item[1], item[0])):
+            words = in_words(reason)
+            _line(console, f"  {kind}, {shown(reason)}: {count:,}{f' ({words})' if words else ''}")
     if said["rejected"]:
         _line(console, "dropped, with what was measured", style="bold")
     for row in said["rejected"]:
@@ -113,13 +140,19 @@ def print_sample(console: Console, said: Json) -> None:
     documents = said["documents"]
     _line(console, f"{said['source']}, {said['what']}: {len(documents)} of {said['of_documents']:,}", style="bold")
     for one in documents:
+        if said["listed"]:
+            _print_listed(console, one, said["source"])
+            continue
         if "rule" in one:
-            value = "" if one["value"] is None else f", {_figure(one['value'])}"
-            _line(console, f"{brief(one['id'], 90)}: {one['reason']}{value}", style="bold")
-            _line(console, f"  {one['bytes']:,} bytes, {brief(one['where'], 90)}")
+            _line(console, shown(one["id"]), style="bold")
+            _line(console, f"  {_reason(one)}; {one['bytes']:,} bytes, {shown(one['where'])}")
+        elif "row" not in one:
+            _line(console, shown(one["where"]), style="bold")
+            words = in_words(one["reason"])
+            _line(console, f"  {shown(one['reason'])}{f': {words}' if words else ''}")
         else:
             of = f", {one['class']}" if one["class"] else ""
-            _line(console, f"{brief(one['id'], 90)}", style="bold")
+            _line(console, shown(one["id"]), style="bold")
             _line(console, f"  row {one['row']:,}{of}, {one['bytes']:,} bytes, group {brief(one['group'], 70)}")
             fields = ", ".join(f"{key} {_figure(value)}" for key, value in one["meta"].items())
             if fields:
@@ -145,7 +178,7 @@ def print_trace(console: Console, said: Json) -> None:
         f"place {said['stream']:,} of its tokens (all counted from 0)",
     )
     what = "the mark that ends the document" if text["mark"] else f"token {document['token']:,}"
-    _line(console, f"  document {brief(document['id'], 90)}", style="bold")
+    _line(console, f"  document {shown(document['id'])}", style="bold")
     _line(
         console,
         f"    row {document['row']:,} of the corpus; {what} of its {document['tokens']:,}; "
@@ -154,7 +187,7 @@ def print_trace(console: Console, said: Json) -> None:
     _print_document(console, document, said["origin"])
     if said["root"]:
         root = said["root"]
-        _line(console, f"  made from {brief(root['id'], 80)}, row {root['row']:,} of {root['source']}", style="bold")
+        _line(console, f"  made from {shown(root['id'])}, row {root['row']:,} of {root['source']}", style="bold")
         _print_document(console, root, root["origin"])
     middle = Text("⟦" + ("end" if text["mark"] else shown(text["token"], lines=True)) + "⟧", style="bold reverse")
     quoted = Text(shown(text["before"], lines=True)) + middle + Text(shown(text["after"], lines=True))
@@ -179,21 +212,47 @@ def _print_document(console: Console, document: Json, origin: Json) -> None:
         _line(console, f"    {fields}")
 
 
+def _print_listed(console: Console, one: Json, source: str) -> None:
+    """A document in a line, or in two where that is too long; copies with the one that stays."""
+    if "stays" not in one:
+        why = one["class"] or "kept" if "row" in one else _reason(one)
+        _line(console, f"{why}  {shown(one['id'] if 'id' in one else one['where'])}")
+        for hit in one.get("hits", []):
+            _line(console, f"    {hit['benchmark']}, item {shown(hit['item'])}, overlap {hit['overlap']:.2f}")
+        return
+    stays = one["stays"]
+    if stays is None:
+        mark, kept = "?", "which one stays is not known"
+    else:
+        similarity = stays["similarity"]
+        mark = f"{similarity:.3f}" if similarity is not None else f"{stays['pairs_away']} pairs"
+        kept = shown(stays["id"]) + ("" if stays["source"] == source else f" ({shown(stays['source'])})")
+    head = f"{mark:7}  {shown(one['id'])}"
+    if Text(f"{head} → {kept}").cell_len <= console.width:
+        _line(console, f"{head} → {kept}")
+    else:
+        _line(console, head)
+        _line(console, f"{'':7}→ {kept}")
+
+
+def _reason(one: Json) -> str:
+    value = one.get("value")
+    return shown(one["reason"]) + ("" if value is None else f", {_figure(value)}")
+
+
 def _print_reasons(console: Console, one: Json) -> None:
     for partner in one.get("partners", []):
-        _line(
-            console,
-            f"  similarity {partner['similarity']:.3f} to {partner['source']}, {brief(partner['id'], 60)} "
-            f"({partner['class']}):",
-        )
+        _line(console, f"  similarity {partner['similarity']:.3f} to this of {partner['source']} ({partner['class']}):")
+        _line(console, f"    {shown(partner['id'])}")
         _quote(console, Text(brief(partner["text"], 200)), "    ")
     if "stays" in one and not any(_same(partner, one["stays"]) for partner in one.get("partners", [])):
         stays = one["stays"]
         if stays is None:
             _line(console, "  which one stays is not known")
         else:
-            away = f", {stays['pairs_away']} pairs away" if "pairs_away" in stays else ""
-            _line(console, f"  for {stays['source']}, {brief(stays['id'], 80)}{away}")
+            away = f", {stays['pairs_away']} pairs away" if stays.get("pairs_away", 1) > 1 else ""
+            _line(console, f"  it is out for this of {stays['source']}{away}:")
+            _line(console, f"    {shown(stays['id'])}")
     for hit in one.get("hits", []):
         _print_hit(console, hit)
 
@@ -218,10 +277,12 @@ def _print_near(console: Console, found: Json | None) -> None:
     _line(
         console,
         f"  {found['in_components']:,} of {found['documents']:,} documents of {found['of']}: {found['within']:,} near "
-        f"to one of the same source, {found['across']:,} to one of another",
+        f"to one of the same source, {found['across']:,} to one of another; a pair of just that similarity is missed "
+        f"with a probability of {found['missed_at_threshold']:.1%}",
     )
     for row in found["pairs"]:
-        _line(console, f"  {' and '.join(dict.fromkeys(row['sources']))}: {row['pairs']:,} pairs")
+        pairs = "1 pair" if row["pairs"] == 1 else f"{row['pairs']:,} pairs"
+        _line(console, f"  {' and '.join(dict.fromkeys(row['sources']))}: {pairs}")
 
 
 def _print_contamination(console: Console, found: Json | None) -> None:
@@ -236,7 +297,7 @@ def _print_contamination(console: Console, found: Json | None) -> None:
     for name, one in found["benchmarks"].items():
         _line(console, f"  {name}: {one['items']:,} of {one['of']:,} items, in {one['documents']:,} documents")
     for hit in found.get("spans", []):
-        _line(console, f"  row {hit['row']:,}, {brief(hit['document'], 80)}", style="bold")
+        _line(console, f"  row {hit['row']:,}, {shown(hit['document'])}", style="bold")
         _print_hit(console, hit)
 
 
@@ -252,6 +313,25 @@ def _counts(row: Mapping[str, Any], whole: int) -> tuple[str, str, str, str]:
     about = "" if tokens["basis"] == "measured" else "≈"
     share = f"{row['bytes'] / whole:.1%}" if whole else ""
     return f"{row['documents']:,}", f"{row['bytes']:,}", share, f"{about}{tokens['value']:,}"
+
+
+def _why(said: Json, step: str, reasons: Mapping[str, int]) -> str:
+    """For what a step dropped documents, with how many."""
+    if (wanted := said["kept"].get(step)) is not None:
+        without = said["unmeasured"].get(step, 0)
+        if isinstance(wanted, Mapping):
+            kept = "..".join("" if wanted[end] is None else f"{wanted[end]:g}" for end in ("least", "most"))
+            other = f"{sum(reasons.values()) - without:,} outside {kept}"
+        else:
+            other = f"{sum(reasons.values()) - without:,} other than {', '.join(map(brief, wanted))}"
+        return other + (f", {without:,} have no {step.removeprefix('keep ')}" if without else "")
+    if step == "keep":
+        # A record without the field is written as JSON writes nothing.
+        reasons = {
+            f"no {name.removesuffix('=null')}" if name.endswith("=null") else name: count
+            for name, count in reasons.items()
+        }
+    return _listed(reasons)
 
 
 def _listed(counts: Mapping[str, int], unit: str = "") -> str:

@@ -254,7 +254,7 @@ def _span(step: Step) -> int:
 def _forwards(step: Step, study: Study) -> float:
     config = dict(step.config)
     if step.kind == "cloze":
-        config["items"] = study.evaluate.cloze_items / max(1, len(study.sources))
+        config["items"] = study.evaluate.cloze_items / len({*study.trained_sources, *study.transfer_sources})
     return evaluate.token_forwards(step.kind, config)
 
 

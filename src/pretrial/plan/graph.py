@@ -244,7 +244,8 @@ class _Builder:
     def _corpora(self) -> None:
         study, options = self.study, self.options
         folder = Path(study.folder) if study.folder else Path.cwd()
-        for name in _parents_first(study):
+        made = study.made_sources
+        for name in (name for name in _parents_first(study) if name in made):
             source = study.sources[name]
             where = study.where(f"sources.{name}.read")
             config = corpus.source_config(source, where=where)
@@ -285,12 +286,14 @@ class _Builder:
                 version=corpus.SEMANTICS["select"],
                 function="pretrial.corpus.select:select_documents",
                 config=corpus.select_config(
-                    list(study.sources),
-                    {*study.trained_sources, *(study.root(name) for name in study.trained_sources)},
+                    list(made),
+                    set(study.trained_sources),
                     study.roots,
+                    study.transfer_sources,
                 ),
+                settings={"where": {name: study.where(f"sources.{name}") for name in study.sources}},
                 inputs={
-                    **{f"corpus:{name}": f"corpus {name}" for name in study.sources},
+                    **{f"corpus:{name}": f"corpus {name}" for name in made},
                     **self._near_duplicates(),
                     **self._contamination(),
                 },
@@ -304,32 +307,50 @@ class _Builder:
         if asked is None:
             return {}
         chosen = near.settings(asked.threshold, asked.words)
-        read = [name for name, source in self.study.sources.items() if source.parent is None]
+        sources = self.study.sources
+        read = [name for name, source in sources.items() if source.parent is None]
+        found = {"near": self._search("near-duplicates", read, chosen)}
+        used = {*self.study.trained_sources, *self.study.transfer_sources}
+        edited = [name for name in sources if name in used and self._edited(name)]
+        if edited:
+            # Texts that became alike: what is held out must not train in another state.
+            found["near-edited"] = self._search("near-duplicates among edited sources", [*read, *edited], chosen)
+        return found
+
+    def _edited(self, name: str) -> bool:
+        """Whether a source is derived and its texts, or its parent's, were changed."""
+        source = self.study.sources[name]
+        if source.parent is None:
+            return False
+        return bool(source.filter or source.transform) or self._edited(source.parent)
+
+    def _search(self, name: str, among: Sequence[str], chosen: near.Settings) -> str:
         inputs: dict[str, str] = {}
-        for name in read:
-            inputs[f"corpus:{name}"] = f"corpus {name}"
-            inputs[f"signatures:{name}"] = self._add(
+        for source in among:
+            inputs[f"corpus:{source}"] = f"corpus {source}"
+            inputs[f"signatures:{source}"] = self._add(
                 Step(
-                    name=f"signatures of {name}",
+                    name=f"signatures of {source}",
                     kind="near-signatures",
                     version=near.SEMANTICS["near-signatures"],
                     function="pretrial.corpus.near.signatures:sign_corpus",
                     config=near.signature_config(chosen),
-                    inputs={"corpus": f"corpus {name}"},
+                    inputs={"corpus": f"corpus {source}"},
                     group="corpora",
-                    about={"source": name},
+                    about={"source": source},
                 )
             )
-        step = Step(
-            name="near-duplicates",
-            kind="near-duplicates",
-            version=near.SEMANTICS["near-duplicates"],
-            function="pretrial.corpus.near.clusters:find_near_duplicates",
-            config=near.near_config(chosen, read),
-            inputs=inputs,
-            group="corpora",
+        return self._add(
+            Step(
+                name=name,
+                kind="near-duplicates",
+                version=near.SEMANTICS["near-duplicates"],
+                function="pretrial.corpus.near.clusters:find_near_duplicates",
+                config=near.near_config(chosen, among),
+                inputs=inputs,
+                group="corpora",
+            )
         )
-        return {"near": self._add(step)}
 
     def _contamination(self) -> dict[str, str]:
         """Items of the benchmarks in use, in each source that is trained on, as inputs."""
@@ -388,7 +409,7 @@ class _Builder:
                         "select": "selection of documents",
                         **{f"corpus:{name}": f"corpus {name}" for name in shares},
                     },
-                    parts={"select": tuple(shares)},
+                    parts={"select": tuple(shares), **{f"corpus:{name}": ("documents",) for name in shares}},
                     group="tokens",
                 )
             )
@@ -419,7 +440,7 @@ class _Builder:
                             "select": "selection of documents",
                             "tokenizer": "tokenizer",
                         },
-                        parts={"select": (name,)},
+                        parts={"select": (name,), "corpus": ("documents",)},
                         group="tokens",
                         about={"source": name, "part": part},
                     )

@@ -118,6 +118,7 @@ class History:
 def recipe_of(study: Study, files: Mapping[str, str]) -> Json:
     """What acts on the results of a study, and nothing else: no name, question, claim, margin or seed.
 
+    The order of the sources that are read acts, too: of copies the first stays (`corpus.select`).
     `files` are the fingerprints of what it reads (`files_of`).
     """
     said = study.resolved()
@@ -129,6 +130,7 @@ def recipe_of(study: Study, files: Mapping[str, str]) -> Json:
             name: {**{key: value for key, value in source.items() if key != "max-epochs"}, "trained": name in trained}
             for name, source in said["sources"].items()
         },
+        "priority": [name for name, source in study.sources.items() if source.parent is None],
         "variants": {
             name: [_stage(item, said["mixtures"]) for item in items] for name, items in said["variants"].items()
         },
@@ -141,12 +143,16 @@ _ACTING = ("model", "context", "tokenizer", "near-duplicates", "decontaminate", 
 
 
 def files_of(graph: Graph) -> dict[str, str]:
-    """Fingerprints of the files that a study reads, by source; what is installed has none before it was read."""
-    found = {
-        str(step.about["source"]): fingerprint(step.config["files"])
-        for step in graph.steps.values()
-        if step.kind == "corpus" and "files" in step.config
-    }
+    """Fingerprints of the files that a study reads; what is installed has none before it was read.
+
+    Keys are "source NAME", "tokenizer", and "benchmark NAME" for what decontamination looks for.
+    """
+    found: dict[str, str] = {}
+    for step in graph.steps.values():
+        if step.kind == "corpus" and "files" in step.config:
+            found[f"source {step.about['source']}"] = fingerprint(step.config["files"])
+        elif step.kind == "contamination-index":
+            found |= {f"benchmark {name}": digest for name, digest in step.config["benchmarks"].items()}
     if "sha256" in (tokenizer := graph.steps["tokenizer"].config):
         found["tokenizer"] = tokenizer["sha256"]
     return found
@@ -255,13 +261,21 @@ def _recipe_changes(before: Json | None, now: Json | None) -> list[str]:
     if before is None or now is None:
         return []
     found = []
-    for field, old, new in differences({**before, "files": {}}, {**now, "files": {}}):
+    # An earlier version did not say the order of the sources.
+    aside = {"files"} if {"priority"} <= before.keys() & now.keys() else {"files", "priority"}
+    said = [{key: value for key, value in recipe.items() if key not in aside} for recipe in (before, now)]
+    for field, old, new in differences(said[0], said[1]):
         whole = field.removeprefix("variants.")
         if whole != field and (whole in before["variants"]) != (whole in now["variants"]):
             continue
         found.append(f"{field}: {_short(old)} → {_short(new)}")
-    read = {name for name in before["files"] if now["files"].get(name, before["files"][name]) != before["files"][name]}
-    return found + [f"the files of {name} changed" for name in sorted(read)]
+    read = {name for name, old in before["files"].items() if _of(name, now["files"], old) != old}
+    return found + [f"the files of {name.removeprefix('source ')} changed" for name in sorted(read)]
+
+
+def _of(name: str, files: Mapping[str, str], otherwise: str) -> str:
+    """A fingerprint by its key; an earlier version called a source by its name alone."""
+    return files.get(name, files.get(f"source {name}", otherwise))
 
 
 def _short(value: Any) -> str:

@@ -6,14 +6,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import Any
 
 from pretrial.plan.controls import Control, control, obstacle
 from pretrial.plan.cost import Figure, Forecast
 from pretrial.plan.courses import Course, StagePlan
 from pretrial.plan.graph import Graph
+from pretrial.study import families
+from pretrial.study.problems import join
 from pretrial.study.units import format_share
 
 Json = dict[str, Any]
@@ -143,6 +146,62 @@ def epochs(graph: Graph, course: Course, windows: Mapping[str, Figure], tokens: 
     }
 
 
+@dataclass(frozen=True)
+class Passes:
+    """How often an arm passes over a source's documents.
+
+    Attributes:
+        own: drawn as the source itself.
+        line: most that some document of it is certainly passed: `own`, with what it is made from and with that line of
+            sources made from it that adds most.
+        family: a bound for any document of it: also sources that may only have some of its documents.
+        also: other sources as which the same documents are drawn.
+    """
+
+    own: float
+    line: float
+    family: float
+    also: tuple[str, ...]
+
+
+def passes(graph: Graph, course: Course, windows: Mapping[str, Figure]) -> dict[str, Passes]:
+    """Passes over the documents of each source that an arm draws, or draws parts of, where sizes are known."""
+    sources = graph.study.sources
+    own = epochs(graph, course, windows)
+    drawn = list(dict.fromkeys(at for name in own for at in families.line(sources, name)))
+    below: dict[str, list[str]] = {}
+    for name in drawn:
+        if (parent := sources[name].parent) is not None:
+            below.setdefault(parent, []).append(name)
+
+    def deepest(name: str) -> float:
+        return own.get(name, 0.0) + max(map(deepest, below.get(name, [])), default=0.0)
+
+    def widest(name: str) -> float:
+        return own.get(name, 0.0) + together(below.get(name, []))
+
+    def together(names: Sequence[str]) -> float:
+        """Most passes that sources beside each other may add up to: of those that exclude each other, the most."""
+        heaps: list[list[str]] = []
+        for name in names:
+            near = [heap for heap in heaps if any(families.overlap(sources, name, other) for other in heap)]
+            heaps = [heap for heap in heaps if heap not in near] + [[name, *(one for heap in near for one in heap)]]
+        return max((sum(map(widest, heap)) for heap in heaps), default=0.0)
+
+    found: dict[str, Passes] = {}
+    for name in drawn:
+        also = tuple(other for other in own if other != name and own[other] and families.overlap(sources, name, other))
+        line, family = deepest(name), widest(name)
+        at = name
+        for above in families.line(sources, name)[1:]:
+            beside = [one for one in below[above] if one != at and families.overlap(sources, name, one)]
+            line += own.get(above, 0.0)
+            family += own.get(above, 0.0) + together(beside)
+            at = above
+        found[name] = Passes(own.get(name, 0.0), line, family, also)
+    return found
+
+
 def repeated(graph: Graph, variant: str, base: str, windows: dict[str, Figure]) -> list[str]:
     """Sources whose passes differ between two variants and exceed one in either."""
     mine = epochs(graph, graph.courses[variant], windows)
@@ -161,17 +220,43 @@ def warnings(graph: Graph, windows: Mapping[str, Figure]) -> list[str]:
     for name, course in graph.courses.items():
         if not _planned(graph, name):
             continue
-        for source, passes in epochs(graph, course, windows).items():
+        counted = passes(graph, course, windows)
+        for source, count in counted.items():
             cap = study.epochs_cap.get(source)
-            about = "about " if windows[source].basis == "estimated" else ""
-            said = f"{name} passes {about}{passes:.1f} times over {source}"
-            if cap is not None and passes > cap:
+            known = [windows[one].basis for one in (source, *count.also) if one in windows]
+            about = "about " if "estimated" in known else ""
+            said = f"{name} passes {about}{count.own:.1f} times over {source}"
+            if count.also:
+                said = (
+                    f"{name} passes {'up to ' if count.family > count.line else about}{count.family:.1f} times over "
+                    f"documents of {source}, which are also drawn as {join(count.also)}"
+                )
+            if cap is not None and count.family > cap:
                 found.append(f"{said}; the study caps it at {cap:g} epochs")
-            elif passes > 4:
+            elif count.family > 4 and (count.own > 4 or _first(source, count)):
                 found.append(f"{said}; above 4 a repeat is worth less than new text")
+            elif count.also and _first(source, count):
+                found.append(said)
+        found += _also_drawn(graph, course, counted)
         for source, tokens in replay(graph, course).items():
             found.append(f"REPLAY: {name} sees {tokens:,} tokens of {source} again, since carry leaves out data")
     return found
+
+
+def _first(source: str, count: Passes) -> bool:
+    """Whether what is said of documents that are drawn as several sources is said under this one."""
+    return count.own > 0 and source == min((*count.also, source))
+
+
+def _also_drawn(graph: Graph, course: Course, known: Mapping[str, Passes]) -> list[str]:
+    """Sources of an arm that may have the same documents, where it is not known yet how many."""
+    context = graph.study.context
+    drawn = [name for name, count in course.draws(course.end, context).items() if count]
+    return [
+        f"{course.variant} draws the same documents as {one!r} and as {other!r}: its passes over them add up"
+        for one, other in combinations(drawn, 2)
+        if not {one, other} <= set(known) and families.overlap(graph.study.sources, one, other)
+    ]
 
 
 def replay(graph: Graph, course: Course) -> dict[str, int]:

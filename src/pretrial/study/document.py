@@ -8,6 +8,7 @@ Does not: know what a study is.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,9 @@ def read_document(path: Path) -> tuple[object, dict[str, int]]:
         mark = error.problem_mark or error.context_mark
         line = f":{mark.line + 1}" if mark is not None else ""
         what = " ".join(part for part in (error.context, error.problem) if part)
-        raise RequestError(f"not YAML: {what}", where=f"{path}{line}") from None
+        unquoted = re.search(r":\s*\{\w+\}\s*/", text)
+        remedy = "Put a path that begins with { into quotes: '{data}/x.jsonl'." if unquoted else None
+        raise RequestError(f"not YAML: {what}", where=f"{path}{line}", remedy=remedy) from None
     except RecursionError:
         raise RequestError("not a study: nested too deeply", where=str(path)) from None
     except YAMLError as error:

@@ -141,7 +141,7 @@ def _mixed(value: object) -> Fraction | Parts:
 
 def _calls(value: object) -> tuple[Call, ...]:
     if not isinstance(value, list):
-        raise ValueError("must be a list of names")
+        value = [value]
     calls: list[Call] = []
     for item in value:
         if isinstance(item, str) and item.strip():
@@ -158,6 +158,9 @@ def _kept(value: object) -> tuple[str, ...] | dict[str, float | None]:
     if isinstance(value, str) and ".." in value and (span := parse_range(value)) is not None:
         return {"least": span[0], "most": span[1]}
     values = value if isinstance(value, list) else [value]
+    for one in values:
+        if isinstance(one, str) and re.fullmatch(r"[-+\deE.%\s]*\.\.[-+\deE.%\s]*", one):
+            raise ValueError(f"{one!r} is no range; write 10.., ..80% or 0.1..0.5, not in a list")
     if not values:
         raise ValueError("keeps nothing: list the values to keep")
     if any(isinstance(one, dict | list | float) or one is None for one in values):
@@ -291,8 +294,8 @@ class ReadForm(Form):
     filler: Text | None = Field(None, description=KINDS["filler"].what, examples=["dyck"])
     languages: list[Text] | None = Field(
         None,
-        description="For `files`, `archives` and `git`: only these languages; `code` are the paper's 25, `markup` its "
-        "10. Default: code.",
+        description="For `files`, `archives` and `git`: only these languages; `code` are the 25 of *To Code, or Not To "
+        "Code?*, `markup` its 10. Default: code.",
         examples=["[python]"],
     )
     drop_docstrings: bool | None = Field(
@@ -312,7 +315,8 @@ class ReadForm(Form):
     )
     revision: Text | None = Field(
         None,
-        description="For `git` and `commits`: branch, tag or commit; default HEAD. For `hub`: the commit.",
+        description="For `git` and `commits`: branch, tag or commit; default HEAD. For `hub`: the commit, in 40 hex "
+        "digits; needed unless a folder is read.",
         examples=["v1.0"],
     )
     form: Text | None = Field(
@@ -384,7 +388,8 @@ class SourceForm(Form):
     read: ReadForm | None = Field(None, description="Where the documents come from.")
     from_: Name | None = Field(
         None,
-        description="Another source, whose documents these are: what is held out of it is held out here.",
+        description="Another source, or a part of a split one, whose documents these are: what is held out of it is "
+        "held out here.",
         examples=["web-code"],
     )
     filter: Calls = Field(
@@ -411,17 +416,19 @@ class SourceForm(Form):
     keep: dict[Text, Kept] | None = Field(
         None,
         description="Only documents whose field has one of these values, or lies in this range; for a field of the "
-        "records, or a measure of the text (below).",
+        "records, or a measure of the text (below). What has no such field or measure is left out.",
         examples=["{language: [python, go], comment-share: 10%..80%}"],
     )
     split: Text | None = Field(
         None,
-        description="A field by whose values the source has parts, that mixtures name as SOURCE/VALUE.",
+        description="A field by whose values the source has parts, named as SOURCE/VALUE: in mixtures, in `from`, and "
+        "for the tokenizer.",
         examples=["language"],
     )
     max_epochs: Number | None = Field(
         None,
-        description="Most passes any variant may make over the source; more is an error in the plan.",
+        description="Most passes any variant may make over the source's documents, also under the names of sources "
+        "made from it; more is an error once they have been read.",
         examples=[4],
     )
 
@@ -431,7 +438,7 @@ class SourceForm(Form):
         if self.from_ is not None:
             for key in ("group", "license"):
                 if key in self.model_fields_set:
-                    raise ValueError(f"{key} is that of the source it is made from")
+                    raise ValueError(f"{key} is that of the source {self.from_!r}, which it is made from: leave it out")
         return self
 
 
@@ -684,8 +691,9 @@ class StudyForm(Form):
     mixtures: dict[Name, Annotated[dict[Name, Mixed], Field(min_length=1)]] = Field(
         min_length=1,
         description="Share of each source in tokens, by name of the mixture; the shares sum to 100%. A part of a split "
-        "source is SOURCE/VALUE; `{share: 80%, as: paper-languages}` divides a share over the languages of a split "
-        "source as the paper had them (`paper-languages`, `paper-markup`).",
+        "source is SOURCE/VALUE; `{share: 80%, as: paper-languages}` divides a share over the languages that a source "
+        "reads or keeps as *To Code, or Not To Code?* (appendix A.1) had them, rounded to "
+        "ten-thousandths of the mixture; `paper-markup` does so for its markup.",
         examples=["{text: {prose: 100%}}", "{code: {web-code: {share: 100%, as: paper-languages}}}"],
     )
     training: TrainingForm = Field(description="How every variant is trained.")

@@ -74,7 +74,15 @@ _RULES = f"""## What is checked
   unless `smoke: true`.
 - `carry` has no default once something is handed over, and always holds weights.
 - With `clock: stage` every arm restarts at the same tokens. Pre-training never follows a cooldown.
-- A source in no mixture is a transfer domain: the tokenizer must not see it, and `transfer` needs one.
+- A source in no mixture is a transfer domain: the tokenizer must not see it, and `transfer` needs one. Sources made
+  from one another are one family: one of them in a mixture, and none of them is unseen; of an unseen family only those
+  are domains from which nothing is made, so that no document counts twice in the mean. The others are warned of.
+- A source never stands beside one that it is made from in a mixture: their documents would have two shares. Two of
+  one family that do not exclude each other are warned of. Passes over the same documents under several names add up,
+  and `max-epochs` holds for their sum. A derived source that nothing uses is not made.
+- A part SOURCE/VALUE can be named in mixtures, in `from` and in `tokenizer.train.from`. No source has the name of a
+  part of another. Values of `language` have one spelling (`C++` is `cpp`); one that the source cannot have is an error.
+- A dataset of the hub is pinned to a commit: `revision`, 40 hex digits.
 - A claim names two variants, and a category or task that the study evaluates.
 """
 
@@ -191,7 +199,7 @@ def _rules() -> str:
         "## Rules",
         "",
         "Under `filter`: a rule's name, or `{NAME: {THRESHOLD: VALUE}}`. Every document that a rule drops is listed "
-        "with the rule, its reason (the threshold) and the value it measured.",
+        "with the rule, its reason (what was measured, in a word) and the value.",
         "",
         "| rule | what it does | thresholds |",
         "|---|---|---|",
@@ -239,7 +247,7 @@ def _rule_row(name: str, rule: type[Rule]) -> str:
 
 def _threshold(value: Any) -> str:
     if isinstance(value, tuple):
-        return f"{len(value)} texts" if len(value) > 3 else ", ".join(map(str, value)) or "none"
+        return ", ".join(map(str, value)).replace("|", "\\|") or "none"
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value).replace("|", "\\|")

@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from pretrial.errors import RequestError
+from pretrial.study import families
 from pretrial.study.claims import Vocabulary, parse_claim, wrong_margin
 from pretrial.study.form import ModelForm, Parts, ScheduleForm, SourceForm, StageForm, StudyForm
-from pretrial.study.problems import Problems, did_you_mean
+from pretrial.study.problems import Problems, did_you_mean, join
 from pretrial.study.schema import (
     AdamW,
     Carry,
@@ -46,6 +48,8 @@ if TYPE_CHECKING:
 LEAST_STAGE_STEPS = 100
 LEAST_WARMUP_STEPS = 20
 LONGEST_PERIOD = 1_000_000
+FINEST_SHARE = Fraction(1, 10_000)
+"""Unit of the shares that a published mixture divides: finer ones repeat late, and no stage could tell them apart."""
 _ALL_CARRY: frozenset[Carry] = frozenset({"weights", "optimizer", "data"})
 
 
@@ -53,14 +57,17 @@ def resolve(form: StudyForm, problems: Problems, folder: str | None) -> Study:
     """The study of a form. Raises `RequestError` with the first few problems."""
     model, model_name = _model(form.model, problems)
     _check_names(form, problems)
-    sources = {name: _source(source, f"sources.{name}", problems) for name, source in form.sources.items()}
-    _check_parents(form, problems)
-    mixtures = _mixtures(form, sources, problems)
+    near_duplicates = _near_duplicates(form, problems)
+    sources = {name: _source(source, f"sources.{name}", form, problems) for name, source in form.sources.items()}
+    parts = _Parts(form, sources, problems)
+    mixtures = _mixtures(form, parts, problems)
+    _check_parents(form, parts, problems)
     problems.check()  # What follows goes from sources to what they are made from.
+    _check_families(form, mixtures, sources, problems)
     used = {source for shares in mixtures.values() for source in shares}
+    tokenizer = _tokenizer(form, parts, used, problems)
     trained = tuple(name for name in sources if name in used)
-    unseen = _unseen(sources, trained)
-    tokenizer = _tokenizer(form, sources, unseen, problems)
+    unseen = families.domains(sources, trained)
     schedule = _schedule(form.training.schedule, "variant")
     batch = form.training.batch
     if batch % form.context:
@@ -113,14 +120,13 @@ def resolve(form: StudyForm, problems: Problems, folder: str | None) -> Study:
         margins=margins,
         claims=claims,
         compare=form.compare,
-        near_duplicates=None
-        if form.near_duplicates is None
-        else NearDuplicates(float(form.near_duplicates.threshold), form.near_duplicates.words),
+        near_duplicates=near_duplicates,
         decontaminate=form.decontaminate,
-        warnings=tuple(_warnings(form, sources, trained, variants, unseen)),
+        warnings=tuple(_warnings(form, sources, mixtures, tokenizer, variants)),
         origin=problems.origin,
         folder=folder,
         marks=problems.marks,
+        named=parts.named,
     )
 
 
@@ -152,21 +158,95 @@ def _sums_to_one(shares: Mapping[str, Fraction], path: str, problems: Problems) 
         problems.add(path, f"the shares sum to {format_share(total)}, not 100%", remedy)
 
 
-def _mixtures(form: StudyForm, sources: dict[str, Source], problems: Problems) -> dict[str, dict[str, Fraction]]:
-    """The mixtures with every part spelled out; parts of split sources that they name are added to `sources`."""
+class _Parts:
+    """Parts of split sources, SOURCE/VALUE, which come to be where they are named; added to `sources`."""
+
+    def __init__(self, form: StudyForm, sources: dict[str, Source], problems: Problems) -> None:
+        self.form, self.sources, self.problems = form, sources, problems
+        self.named: dict[str, str] = {}
+        """Parts by the dotted key that names them first."""
+
+    def of(self, name: str, path: str) -> str | None:
+        """A source by the name that a key gives it, in the spelling used here; `None`, and a problem, for none."""
+        if name in self.form.sources:
+            return name
+        part, whole = _spelled(name, self.form), _whole(name, self.form)
+        if whole is None:
+            before = name.rpartition("/")[0]
+            remedy = (
+                f"give {before!r} the field to split it by, such as `split: language`"
+                if before in self.form.sources
+                else did_you_mean(name, self.sources)
+            )
+            self.problems.add(path, f"no source is called {name!r}", remedy)
+            return None
+        if part not in self.sources:
+            said = self.form.sources[whole]
+            assert said.split is not None  # _whole
+            value = part.removeprefix(f"{whole}/")
+            values = self.values(whole, said.split)
+            if values is not None and value not in values:
+                self.problems.add(
+                    path, f"{whole!r} has no documents whose {said.split} is {value!r}", did_you_mean(value, values)
+                )
+                return None
+            self.sources[part] = Source(None, parent=whole, keep={said.split: (value,)}, max_epochs=said.max_epochs)
+            self.named[part] = path
+        return part
+
+    def values(self, name: str, field: str) -> list[str] | None:
+        """The values that a field of a source's documents can have; `None` where only the documents know."""
+        from pretrial.corpus.kinds import KINDS
+        from pretrial.corpus.languages import canonical
+        from pretrial.corpus.spec import LANGUAGE_SETS
+
+        said: list[Iterable[str]] = []
+        for at in families.line(self.sources, name):
+            source = self.sources[at]
+            kept = (source.keep or {}).get(field)
+            if isinstance(kept, tuple):
+                said.append(kept)
+            if field == "language" and source.read is not None and "languages" in KINDS[source.read.kind].options:
+                read = source.read.options["languages"] or ("code",)
+                said.append([one for word in read for one in LANGUAGE_SETS.get(word, (word,))])
+        if not said:
+            return None
+        first, *others = ([canonical(v) for v in values] if field == "language" else list(values) for values in said)
+        return [value for value in dict.fromkeys(first) if all(value in other for other in others)]
+
+
+def _whole(part: str, form: StudyForm) -> str | None:
+    """The split source of which a name is a part, SOURCE/VALUE: the longest that fits."""
+    fitting = [
+        name for name, said in form.sources.items() if said.split and part.startswith(f"{name}/") and part != f"{name}/"
+    ]
+    return max(fitting, key=len, default=None)
+
+
+def _spelled(name: str, form: StudyForm) -> str:
+    """A source's name as it stands in a study: `code/C++` and `code/cpp` are one part."""
+    from pretrial.corpus.languages import canonical
+
+    whole = None if name in form.sources else _whole(name, form)
+    if whole is None or form.sources[whole].split != "language":
+        return name
+    return f"{whole}/{canonical(name.removeprefix(f'{whole}/'))}"
+
+
+def _mixtures(form: StudyForm, parts: _Parts, problems: Problems) -> dict[str, dict[str, Fraction]]:
+    """The mixtures with every part spelled out."""
     mixtures: dict[str, dict[str, Fraction]] = {}
     for name, said in form.mixtures.items():
         path = f"mixtures.{name}"
         shares: dict[str, Fraction] = {}
         for source, mixed in said.items():
-            parts = {source: mixed} if isinstance(mixed, Fraction) else _divided(source, mixed, form, path, problems)
-            for part, share in parts.items():
-                if part not in sources and not _split_off(part, form, sources):
-                    remedy = did_you_mean(part, sources)
-                    problems.add(f"{path}.{source}", f"no source is called {part!r}", remedy)
+            at = f"{path}.{source}"
+            divided = {source: mixed} if isinstance(mixed, Fraction) else _divided(source, mixed, parts, at, problems)
+            for one, share in divided.items():
+                part = parts.of(one, at) or one
                 if part in shares:
-                    problems.add(f"{path}.{source}", f"{part!r} is in the mixture twice")
-                shares[part] = share
+                    problems.add(at, f"{part!r} is in the mixture twice")
+                shares[part] = shares.get(part, Fraction(0)) + share
         _sums_to_one(shares, path, problems)
         period = math.lcm(*(share.denominator for share in shares.values()))
         if period > LONGEST_PERIOD:
@@ -179,12 +259,11 @@ def _mixtures(form: StudyForm, sources: dict[str, Source], problems: Problems) -
     return mixtures
 
 
-def _divided(source: str, mixed: Parts, form: StudyForm, path: str, problems: Problems) -> dict[str, Fraction]:
+def _divided(source: str, mixed: Parts, parts: _Parts, at: str, problems: Problems) -> dict[str, Fraction]:
     """A share divided over the languages of a split source as a published mixture has them."""
     from pretrial.corpus.paper import SHARES, shares
-    from pretrial.corpus.spec import LANGUAGE_SETS
 
-    at = f"{path}.{source}"
+    form = parts.form
     found = form.sources.get(source)
     if mixed.named not in SHARES:
         problems.add(at, f"there is no mixture of languages {mixed.named!r}", did_you_mean(mixed.named, SHARES))
@@ -193,52 +272,110 @@ def _divided(source: str, mixed: Parts, form: StudyForm, path: str, problems: Pr
     elif found.split != "language":
         problems.add(at, f"{source!r} has no languages to divide a share over", "give the source `split: language`")
     else:
-        said = (found.read.languages if found.read is not None else None) or []
-        among = {language for one in said for language in LANGUAGE_SETS.get(one, (one,))}
+        among = parts.values(source, "language")
+        if among is not None and not set(among) & set(SHARES[mixed.named]):
+            has = f"only {', '.join(among)}" if among else "none of the languages that it is asked for"
+            problems.add(at, f"{mixed.named} has no language of {source!r}, which has {has}")
+            return {}
+        table = shares(mixed.named, among or ())
         try:
-            table = shares(mixed.named, among)
+            divided = rounded(mixed.share, table)
         except ValueError as error:
-            problems.add(at, str(error))
+            problems.add(at, str(error), "raise the share, or read fewer languages")
         else:
-            return {f"{source}/{language}": mixed.share * share for language, share in table.items()}
+            return {f"{source}/{language}": share for language, share in divided.items()}
     return {}
 
 
-def _split_off(part: str, form: StudyForm, sources: dict[str, Source]) -> bool:
-    """Add the part SOURCE/VALUE of a source that is split by a field; whether there is such a source."""
-    for source, said in form.sources.items():
-        value = part.removeprefix(f"{source}/")
-        if said.split is not None and value != part and value:
-            sources[part] = Source(None, parent=source, keep={said.split: (value,)}, max_epochs=said.max_epochs)
-            return True
-    return False
+def rounded(share: Fraction, table: Mapping[str, Fraction]) -> dict[str, Fraction]:
+    """A share divided as a table says, in whole ten-thousandths (`FINEST_SHARE`) of which each part has at least one.
+
+    By largest remainder (Hamilton's method), equal remainders in the table's order. What a share has beyond whole
+    ten-thousandths goes to the largest part, so that the parts sum to the share exactly.
+
+    Args:
+        share: what is divided.
+        table: share of each part, which sum to 1.
+
+    Raises:
+        ValueError: when there are more parts than ten-thousandths.
+    """
+    units = math.floor(share / FINEST_SHARE)
+    if units < len(table):
+        raise ValueError(
+            f"{format_share(share)} cannot be divided over {len(table)} languages: each has at least "
+            f"{format_share(FINEST_SHARE)}"
+        )
+    least: set[str] = set()
+    while True:
+        left = {name: part for name, part in table.items() if name not in least}
+        whole = sum(left.values(), Fraction(0))
+        quotas = {name: (units - len(least)) * part / whole for name, part in left.items()}
+        small = {name for name, quota in quotas.items() if quota < 1}
+        if not small:
+            break
+        least |= small
+    given = {name: math.floor(quotas.get(name, Fraction(1))) for name in table}
+    by_remainder = sorted(quotas, key=lambda name: given[name] - quotas[name])
+    for name in by_remainder[: units - sum(given.values())]:
+        given[name] += 1
+    divided = {name: count * FINEST_SHARE for name, count in given.items()}
+    largest = max(table, key=lambda name: table[name])
+    divided[largest] += share - units * FINEST_SHARE
+    return divided
 
 
-def _check_parents(form: StudyForm, problems: Problems) -> None:
+def _check_parents(form: StudyForm, parts: _Parts, problems: Problems) -> None:
     """Derived sources: the parent exists, and no source is made from itself."""
     for name, source in form.sources.items():
-        seen, at = [name], source.from_
-        while at is not None and at in form.sources and at not in seen:
-            seen.append(at)
-            at = form.sources[at].from_
-        if at is not None and at not in form.sources and len(seen) == 1:
-            problems.add(f"sources.{name}.from", f"no source is called {at!r}", did_you_mean(at, form.sources))
-        elif at == name:
+        if source.from_ is not None:
+            parts.of(source.from_, f"sources.{name}.from")
+    for name in form.sources:
+        line = families.line(parts.sources, name)
+        if parts.sources[line[-1]].parent == name:
             problems.add(
-                f"sources.{name}.from", "sources are made from each other in a circle: " + " from ".join([*seen, name])
+                f"sources.{name}.from", "sources are made from each other in a circle: " + " from ".join([*line, name])
             )
 
 
-def _unseen(sources: Mapping[str, Source], trained: Iterable[str]) -> tuple[str, ...]:
-    """Sources of whose documents no mixture has any."""
+def _check_families(
+    form: StudyForm, mixtures: Mapping[str, Mapping[str, Fraction]], sources: Mapping[str, Source], problems: Problems
+) -> None:
+    """No mixture has a source beside one that it is made from."""
+    for name, shares in mixtures.items():
+        written = {_spelled(source, form): source for source in form.mixtures[name]}
+        for source in shares:
+            for above in families.line(sources, source)[1:]:
+                if above in shares:
+                    # A part that a published mixture names stands under its source.
+                    key = written.get(source) or source.rpartition("/")[0]
+                    how = "a part of" if source.startswith(f"{above}/") else "made from"
+                    problems.add(
+                        f"mixtures.{name}.{key}",
+                        f"{source} is {how} {above}: the mixture would draw the same documents as both, and neither "
+                        "share would be what it says",
+                        f"leave one of them out, or mix parts of {above} that have no documents in common",
+                    )
 
-    def root(name: str) -> str:
-        while (parent := sources[name].parent) is not None:
-            name = parent
-        return name
 
-    seen = {root(name) for name in trained}
-    return tuple(name for name in sources if root(name) not in seen)
+def _near_duplicates(form: StudyForm, problems: Problems) -> NearDuplicates | None:
+    from pretrial.corpus.near.spec import MOST_HASHES, RECALL, settings
+
+    if form.near_duplicates is None:
+        return None
+    threshold, words = float(form.near_duplicates.threshold), form.near_duplicates.words
+    try:
+        settings(threshold, words)
+    except RequestError:
+        # One row a band finds the most: 1-(1-t)^bands is enough from here on.
+        least = math.ceil(1000 * (1 - (1 - RECALL) ** (1 / MOST_HASHES)))
+        problems.add(
+            "near-duplicates.threshold",
+            f"at a threshold of {format_share(form.near_duplicates.threshold)} the search would miss more than "
+            f"{1 - RECALL:.0%} of the pairs",
+            f"write {format_share(Fraction(least, 1000))} or more, or `near-duplicates: none` to look for none",
+        )
+    return NearDuplicates(threshold, words)
 
 
 def _check_names(form: StudyForm, problems: Problems) -> None:
@@ -250,17 +387,45 @@ def _check_names(form: StudyForm, problems: Problems) -> None:
             f"no source can be called {name!r}: results use the word for a mean over sources",
             "give it another name",
         )
+    for name in form.sources:
+        if (whole := _whole(name, form)) is not None:
+            problems.add(
+                f"sources.{name}",
+                f"{name!r} is the name of a part of {whole!r}, which is split by {form.sources[whole].split}",
+                "give it another name",
+            )
 
 
-def _source(form: SourceForm, path: str, problems: Problems) -> Source:
+def _source(form: SourceForm, path: str, study: StudyForm, problems: Problems) -> Source:
     read = None if form.read is None else Read(*form.read.chosen, form.read.options)
-    source = Source(read, form.filter, form.group, form.license, form.keep, form.max_epochs, form.from_, form.transform)
+    parent = None if form.from_ is None else _spelled(form.from_, study)
+    source = Source(read, form.filter, form.group, form.license, form.keep, form.max_epochs, parent, form.transform)
     for what, calls in (("rule", form.filter), ("transform", form.transform)):
         names = [call if isinstance(call, str) else call[0] for call in calls]
         if len(set(names)) < len(names):
             problems.add(f"{path}.{'filter' if what == 'rule' else what}", f"a {what} is listed twice")
     _check_corpus(source, path, problems)
+    _check_pinned(source, path, problems)
     return source
+
+
+def _check_pinned(source: Source, path: str, problems: Problems) -> None:
+    """A dataset of the hub is read at a commit: what a study reads must not change under it."""
+    from pretrial.corpus.spec import source_config
+
+    if source.read is None or source.read.kind != "hub":
+        return
+    try:
+        read = source_config(source)["read"]
+    except RequestError:
+        return  # _check_corpus says it.
+    # A folder in the hub's layout has no dataset, and is known by its files.
+    if read["dataset"] and not re.fullmatch("[0-9a-f]{40}", read["revision"] or ""):
+        problems.add(
+            f"{path}.read.{'hub' if read['revision'] is None else 'revision'}",
+            f"{read['dataset']} is not pinned to a commit: what a study reads must not change under it",
+            "write revision: COMMIT (40 hex digits; it stands on the dataset's page)",
+        )
 
 
 def _check_corpus(source: Source, path: str, problems: Problems) -> None:
@@ -297,24 +462,25 @@ def _check_corpus(source: Source, path: str, problems: Problems) -> None:
                 return
 
 
-def _tokenizer(
-    form: StudyForm, sources: Mapping[str, Source], unseen: Iterable[str], problems: Problems
-) -> TokenizerRequest:
+def _tokenizer(form: StudyForm, parts: _Parts, trained: Iterable[str], problems: Problems) -> TokenizerRequest:
     train = form.tokenizer.train
     if train is None:
         return TokenizerRequest(None, form.tokenizer.file)
     path = "tokenizer.train.from"
-    for source in train.from_:
-        if source not in sources:
-            problems.add(f"{path}.{source}", f"no source is called {source!r}", did_you_mean(source, sources))
-        elif source in unseen:
+    shares: dict[str, Fraction] = {}
+    for said, share in train.from_.items():
+        source = parts.of(said, f"{path}.{said}") or said
+        if source in shares:
+            problems.add(f"{path}.{said}", f"{source!r} is there twice")
+        elif source in families.unseen(parts.sources, trained):
             problems.add(
-                f"{path}.{source}",
+                f"{path}.{said}",
                 f"the tokenizer must not see {source!r}: it is in no mixture, so transfer is read on it",
                 "train the tokenizer on sources of the mixtures",
             )
-    _sums_to_one(train.from_, path, problems)
-    return TokenizerRequest(TrainTokenizer(train.vocabulary, dict(train.from_)), None)
+        shares[source] = shares.get(source, Fraction(0)) + share
+    _sums_to_one(shares, path, problems)
+    return TokenizerRequest(TrainTokenizer(train.vocabulary, shares), None)
 
 
 def _schedule(form: ScheduleForm, clock: Clock) -> Schedule:
@@ -511,13 +677,17 @@ def _check_stages(
                     f"give it {LEAST_STAGE_STEPS * batch:,} tokens, take a smaller batch, or say `smoke: true`",
                 )
             sequences = steps * batch // context
-            for source, share in mixtures[stage.mixture].items():
-                if share * sequences < 1:
-                    problems.add(
-                        path,
-                        f"{format_share(share)} of {source!r} rounds to nothing: the stage has {sequences:,} sequences",
-                        "raise the share or the budget, or leave the source out",
-                    )
+            little = {source: x for source, x in mixtures[stage.mixture].items() if x * sequences < 1}
+            if little:
+                few = [f"{format_share(share)} of {source!r}" for source, share in list(little.items())[:3]]
+                more = f" and {len(little) - len(few)} more" if len(little) > len(few) else ""
+                enough = math.ceil(1 / min(little.values()))
+                problems.add(
+                    path,
+                    f"{', '.join(few)}{more} rounds to nothing: the stage has {sequences:,} sequences",
+                    f"give the stage {-(-enough * context // batch) * batch:,} tokens, raise the share, or leave the "
+                    "source out",
+                )
             own = stage.schedule
             if own is not None:
                 _check_warmup(own, steps * batch, batch, f"{path}.schedule", form, problems)
@@ -623,8 +793,8 @@ def _evaluation(
         elif task == "transfer" and not unseen:
             problems.add(
                 path,
-                "the transfer set is empty: every source is in some mixture",
-                "keep a source out of all mixtures, or leave transfer out",
+                "the transfer set is empty: every source, or one with the same documents, is in some mixture",
+                "keep a source and all that is made from it out of all mixtures, or leave transfer out",
             )
     if evaluate.domain_bytes < LEAST_DOMAIN_BYTES:
         problems.add(
@@ -682,19 +852,31 @@ def _claims(form: StudyForm, words: Vocabulary, problems: Problems) -> tuple[Cla
 def _warnings(
     form: StudyForm,
     sources: Mapping[str, Source],
-    trained: Iterable[str],
+    mixtures: Mapping[str, Mapping[str, Fraction]],
+    tokenizer: TokenizerRequest,
     variants: Mapping[str, Variant],
-    unseen: Iterable[str],
 ) -> list[str]:
     used = {stage.mixture for variant in variants.values() for stage in variant.stages}
     said = [f"the mixture {name!r} is used by no variant" for name in form.mixtures if name not in used]
-    unseen = tuple(unseen)
-    parents = {source.parent for source in sources.values()}
+    for name, shares in mixtures.items():
+        for one, other in itertools.combinations(shares, 2):
+            if families.overlap(sources, one, other):
+                said.append(
+                    f"the mixture {name!r} has {one!r} and {other!r}, which may have the same documents of "
+                    f"{families.root(sources, one)!r}"
+                )
+    trained = {source for shares in mixtures.values() for source in shares}
+    unseen, domains = families.unseen(sources, trained), families.domains(sources, trained)
+    asked = tokenizer.train.shares if tokenizer.train is not None else ()
+    wanted = {at for name in (*trained, *domains, *asked) for at in families.line(sources, name)}
     for name in sources:
-        if name not in (*trained, *unseen) and name not in parents:
-            said.append(f"the source {name!r} is in no mixture, and not unseen: it is made and used for nothing")
-    if unseen and not {"transfer", "cloze"} & set(form.evaluate.tasks):
-        said.append(f"the source {unseen[0]!r} is in no mixture, and transfer is not evaluated")
+        if name not in wanted:
+            said.append(f"the source {name!r} is in no mixture, and not unseen: it is used for nothing, and not made")
+        elif name in unseen and name not in domains:
+            below = [other for other in sources if sources[other].parent == name]
+            said.append(f"the source {name!r} is no transfer domain itself, since {join(below)} is made from it")
+    if domains and not {"transfer", "cloze"} & set(form.evaluate.tasks):
+        said.append(f"the source {domains[0]!r} is in no mixture, and transfer is not evaluated")
     if len(variants) == 1:
         said.append("there is one variant: nothing is compared")
     return said

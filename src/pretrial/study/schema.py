@@ -16,7 +16,8 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal
 
 from pretrial.corpus.kinds import KINDS
-from pretrial.study.units import format_margin, format_share
+from pretrial.study import families
+from pretrial.study.units import format_margin, format_number, format_share
 
 if TYPE_CHECKING:
     from pretrial.model.spec import ModelSpec
@@ -255,12 +256,19 @@ class Study:
     origin: str = field(default="<python>", compare=False)
     folder: str | None = field(default=None, compare=False)
     marks: Mapping[str, int] = field(default_factory=dict, compare=False, repr=False)
+    named: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+    """Parts of split sources, which have no key of their own, by the dotted key that names them first."""
 
     def where(self, path: str) -> str:
         """The place of a dotted key:
 
-        "study.yaml:12"; of the nearest key that holds it, where it was left out.
+        "study.yaml:12"; of the nearest key that holds it, where it was left out; of a part of a split source that of
+        the mixture that names it.
         """
+        for part, key in self.named.items():
+            if path == f"sources.{part}" or path.startswith(f"sources.{part}."):
+                path = key
+                break
         if not self.marks:
             return f"{self.origin}, {path}" if path else self.origin
         while path and path not in self.marks:
@@ -312,15 +320,21 @@ class Study:
 
     def root(self, name: str) -> str:
         """The source whose documents a source has: itself, unless it is derived."""
-        while (parent := self.sources[name].parent) is not None:
-            name = parent
-        return name
+        return families.root(self.sources, name)
 
     @property
     def transfer_sources(self) -> tuple[str, ...]:
-        """Sources of whose documents no mixture has any: the domains on which transfer is read."""
-        seen = {self.root(name) for name in self.trained_sources}
-        return tuple(name for name in self.sources if self.root(name) not in seen)
+        """The domains on which transfer is read: sources of whose documents no mixture has any.
+
+        Of such a source and what is made from it, only those from which nothing is made.
+        """
+        return families.domains(self.sources, self.trained_sources)
+
+    @property
+    def made_sources(self) -> tuple[str, ...]:
+        """Sources whose documents are needed: all that are read, and derived ones in use with what they come from."""
+        asked = self.tokenizer.train.shares if self.tokenizer.train is not None else ()
+        return families.needed(self.sources, (*self.trained_sources, *self.transfer_sources, *asked))
 
     @property
     def epochs_cap(self) -> dict[str, float]:
@@ -429,7 +443,7 @@ def _resolved_calls(calls: tuple[Call, ...]) -> list[Any]:
 
 def _resolved_range(values: Mapping[str, float | None]) -> str:
     least, most = values["least"], values["most"]
-    return f"{'' if least is None else repr(least)}..{'' if most is None else repr(most)}"
+    return f"{'' if least is None else format_number(least)}..{'' if most is None else format_number(most)}"
 
 
 def _resolved_schedule(schedule: Schedule) -> dict[str, Any]:

@@ -8,6 +8,7 @@ K, M and B (or G) are powers of 1,000; KiB, MiB and GiB are powers of 1,024.
 
 from __future__ import annotations
 
+import math
 import re
 from decimal import Decimal
 from fractions import Fraction
@@ -18,7 +19,8 @@ _BYTES = re.compile(rf"({_NUMBER})\s*([KMG]i?)?(?:B|\s*bytes?)", re.IGNORECASE)
 _PERCENT = re.compile(rf"({_NUMBER})\s*%")
 _RATIO = re.compile(r"([0-9]+)\s*/\s*([0-9]+)")
 _MARGIN = re.compile(rf"({_NUMBER})\s*(%|points?|bits?)")
-_RANGE = re.compile(r"(-?[0-9]+(?:\.[0-9]+)?\s*%?)?\s*\.\.\s*(-?[0-9]+(?:\.[0-9]+)?\s*%?)?")
+_END = r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,3})?\s*%?"
+_RANGE = re.compile(rf"({_END})?\s*\.\.\s*({_END})?")
 _THOUSANDS = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12, "G": 10**9}
 _BINARY = {"KI": 2**10, "MI": 2**20, "GI": 2**30}
 
@@ -78,7 +80,7 @@ def parse_share(value: object) -> Fraction:
 
 
 def parse_range(text: str) -> tuple[float | None, float | None] | None:
-    """(least, most) of "10..", "..80%" or "0.1..0.5", both included; `None` for what is no range.
+    """(least, most) of "10..", "..80%", "0.1..0.5" or "..1e-6", both included; `None` for what is no range.
 
     A percentage is a hundredth.
     """
@@ -92,7 +94,15 @@ def parse_range(text: str) -> tuple[float | None, float | None] | None:
 
 
 def _end(text: str) -> float:
-    return float(Fraction(text.rstrip("% "))) / (100 if text.endswith("%") else 1)
+    number = float(text.rstrip("% ")) / (100 if text.endswith("%") else 1)
+    if not math.isfinite(number):
+        raise ValueError(f"{text!r} is no number that a computer can hold")
+    return number
+
+
+def format_number(value: float) -> str:
+    """Plain decimals, without an exponent, that read back to the same number."""
+    return format(Decimal(repr(value)), "f")
 
 
 def format_share(share: Fraction) -> str:

@@ -2,7 +2,8 @@
 
 Guarantees: the stream is mark d₁ mark d₂ … mark with the documents in order of the SHA-256 of their text;
 the tokens of a document spell exactly its bytes; the output is the same bytes on every run. Memory holds
-one batch of texts and a few numbers per document: tokens wait on disk for their place.
+two batches of texts, one that is being encoded while the other is written, and a few numbers per document: tokens wait
+on disk for their place.
 
 It does not choose documents (`pretrial.corpus.select` does) and does not know windows or contexts
 (`pretrial.mixture`).
@@ -15,6 +16,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -28,7 +30,7 @@ from pretrial.corpus.documents import save_array
 from pretrial.corpus.iterate import HELD_OUT, TRAIN, documents, load_mask
 from pretrial.errors import Interrupted, RunError
 from pretrial.execute.context import Json, StepContext
-from pretrial.tokens.tokenizer import TextTokenizer
+from pretrial.tokens.tokenizer import Encoded, TextTokenizer
 
 PARTS = {"train": TRAIN, "held-out": HELD_OUT}
 _BATCH_BYTES = 4_000_000
@@ -67,11 +69,12 @@ def tokenise(ctx: StepContext) -> Json:
         pa.OSFile(str(names), "wb") as sink,
         pa.ipc.new_file(sink, _SCHEMA) as table,
     ):
-        for batch in _batches(documents(ctx.inputs["corpus"], mask, PARTS[part], _COLUMNS)):
+        batches = _batches(documents(ctx.inputs["corpus"], mask, PARTS[part], _COLUMNS))
+        for batch, encoded in _encoded(tokenizer, batches):
             if ctx.stop_requested():
                 raise Interrupted(f"stopped while tokenising {source}")
             size = batch.column("bytes").to_numpy().astype(np.int64)
-            lengths.append(_encode(tokenizer, batch, size, raw, dtype, source))
+            lengths.append(_append(tokenizer, batch, encoded, size, raw, dtype, source))
             sizes.append(size)
             shas = batch.column("text_sha").to_pylist()
             hashes.append(np.frombuffer(b"".join(shas), dtype=">u8").reshape(-1, 4))
@@ -135,10 +138,33 @@ def _batches(batches: Iterable[Any]) -> Iterator[Any]:
                 yield batch.slice(begin, end - begin)
 
 
-def _encode(tokenizer: TextTokenizer, batch: Any, size: Ints, raw: BinaryIO, dtype: np.dtype[Any], source: str) -> Ints:
+def _encoded(tokenizer: TextTokenizer, batches: Iterable[Any]) -> Iterator[tuple[Any, Encoded]]:
+    """Each batch with its texts encoded; the next one is encoded meanwhile."""
+    with ThreadPoolExecutor(1) as ahead:
+        before: tuple[Any, Future[Encoded]] | None = None
+        for batch in batches:
+            after = batch, ahead.submit(tokenizer.encode_raw, batch.column("text").to_pylist())
+            if before is not None:
+                yield before[0], before[1].result()
+            before = after
+        if before is not None:
+            yield before[0], before[1].result()
+
+
+def _append(
+    tokenizer: TextTokenizer,
+    batch: Any,
+    encoded: Encoded,
+    size: Ints,
+    raw: BinaryIO,
+    dtype: np.dtype[Any],
+    source: str,
+) -> Ints:
     """Append the tokens of a batch to `raw`; the number of each document's tokens."""
-    encoded = tokenizer.encode_batch(batch.column("text").to_pylist())
-    for index, ids in enumerate(encoded):
+    # A document at a time: its numbers stay in the processor's cache.
+    length, small = np.empty(len(size), np.int64), []
+    for index, encoding in enumerate(encoded):
+        ids = np.array(encoding.ids, dtype=np.int64)
         # Cheap, and catches any loss of bytes: a token spells a fixed number of them.
         if int(tokenizer.token_bytes[ids].sum(dtype=np.int64)) != size[index]:
             raise RunError(
@@ -146,8 +172,10 @@ def _encode(tokenizer: TextTokenizer, batch: Any, size: Ints, raw: BinaryIO, dty
                 where=f"source {source}",
                 remedy="The tokenizer changes this text: let the study train one instead.",
             )
-    raw.write(np.concatenate(encoded).astype(dtype).tobytes())
-    return np.array([len(ids) for ids in encoded], dtype=np.int64)
+        length[index] = len(ids)
+        small.append(ids.astype(dtype))
+    raw.write(np.concatenate(small).data)
+    return length
 
 
 def _write_stream(out: Path, unsorted: Path, length: Ints, order: Ints, dtype: np.dtype[Any], mark: int) -> int:

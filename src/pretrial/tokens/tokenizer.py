@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import AddedToken, Encoding, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from pretrial.corpus.documents import save_array
 from pretrial.corpus.iterate import TRAIN, documents, load_mask
@@ -33,6 +33,10 @@ AWKWARD = (
     "don't we'll", "    def f(x):\n\treturn x  # 1_000", "<0x0A> ▁ Ġ Ċ", "﷽", "</s><|endoftext|><|mark|>",
 )  # fmt: skip
 """Texts that tokenizers are known to change."""
+
+
+Encoded = Sequence[Encoding]
+"""Encoded texts as the library has them; `ids` of each are its tokens."""
 
 
 class TextTokenizer:
@@ -59,7 +63,11 @@ class TextTokenizer:
 
     def encode_batch(self, texts: Sequence[str]) -> list[NDArray[np.int64]]:
         """Ids of each text, in parallel."""
-        return [np.array(ids, dtype=np.int64) for ids in _encode(self._tokenizer, texts)]
+        return [np.array(encoding.ids, dtype=np.int64) for encoding in self.encode_raw(texts)]
+
+    def encode_raw(self, texts: Sequence[str]) -> Encoded:
+        """Ids of each text as the library gives them, in parallel, other threads of Python going on meanwhile."""
+        return _encode(self._tokenizer, texts)
 
     def decode_bytes(self, ids: Sequence[int] | NDArray[Any]) -> bytes:
         """The bytes that ids spell; marks spell nothing."""
@@ -179,9 +187,10 @@ def _prepare(tokenizer: Tokenizer) -> None:
     tokenizer.no_padding()
 
 
-def _encode(tokenizer: Tokenizer, texts: Sequence[str]) -> Iterator[list[int]]:
+def _encode(tokenizer: Tokenizer, texts: Sequence[str]) -> Encoded:
     fast = getattr(tokenizer, "encode_batch_fast", tokenizer.encode_batch)
-    return (encoding.ids for encoding in fast(list(texts), add_special_tokens=False))
+    encoded: Encoded = fast(list(texts), add_special_tokens=False)
+    return encoded
 
 
 def _problem(tokenizer: Tokenizer) -> str | None:
@@ -202,10 +211,10 @@ def _problem(tokenizer: Tokenizer) -> str | None:
     mark_text, mark, _ = find_mark(described)
     added = [token["content"] for token in described.get("added_tokens") or []]
     texts = [*AWKWARD, mark_text, *(f"a {content} b" for content in added)]
-    for text, ids in zip(texts, _encode(tokenizer, texts), strict=True):
-        if mark in ids:
+    for text, encoding in zip(texts, _encode(tokenizer, texts), strict=True):
+        if mark in encoding.ids:
             return f"the text {text!r} produces its end mark"
-        if b"".join(table[number] for number in ids) != text.encode():
+        if b"".join(table[number] for number in encoding.ids) != text.encode():
             return f"it changes {text!r}"
     return None
 

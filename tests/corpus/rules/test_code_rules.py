@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pretrial.corpus.rules import measures, paper, stack_v2, starcoder, threads
+from pretrial.corpus.rules.encoded import ENCODED, encoded_spans
 from pretrial.corpus.rules.paper import PaperDomains, PaperFloats, PaperGenerated, PaperHexadecimal
 from pretrial.corpus.rules.result import Result, Rule
 from pretrial.corpus.rules.stack_v2 import (
@@ -170,6 +171,18 @@ def test_shares_of_letters_agree_with_counting(text: str) -> None:
     assert measures.alphabetic_share(text) == pytest.approx(letters)
     digits = sum(map(str.isalnum, text)) / len(text) if text else 0
     assert measures.alphanumeric_share(text) == pytest.approx(digits)
+
+
+# Pieces of encoded data, what parts them, and what only looks like them.
+PIECES = (
+    "0x", "\\x", "12", "ab", "FF", "0", "x", "g", "_", "\\", "/", "=", ",", " ", "\n", "\x1c", "\u2003", "é", "?", "汉",
+    "\\u", "\\u00e9", "\\u00e9" * 8, "ab," * 8, "0xab " * 8, "\\xab" * 8, "A" * 30, "a" * 63, "a" * 64, " " * 25,
+)  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=40).map("".join))
+def test_encoded_data_is_found_where_the_expression_finds_it(text: str) -> None:
+    assert encoded_spans(text) == [match.span() for match in ENCODED.finditer(text)]
 
 
 def test_a_browser_shows_what_is_outside_tags() -> None:

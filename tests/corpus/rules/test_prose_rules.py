@@ -158,6 +158,13 @@ def test_repeated_runs_agree_with_counting_by_hand(words: list[str], n: int) -> 
     assert runs.top_share(n) == pytest.approx(min(1.0, most * longest / total) if most > 1 else 0.0)
 
 
+@given(st.lists(st.sampled_from(["a", "bb", "ccc"]), max_size=40), st.lists(st.integers(1, 10), max_size=6))
+def test_repeated_runs_may_be_asked_for_in_any_order(words: list[str], order: list[int]) -> None:
+    text = " ".join(words)
+    runs = Runs(text)
+    assert [runs.repeated_share(n) for n in order] == [Runs(text).repeated_share(n) for n in order]
+
+
 def test_repeated_lines_are_those_seen_before() -> None:
     assert repeated_lines(["a", "bb", "a", "a"]) == (0.5, 2 / 5)
     assert repeated_lines([]) == (0.0, 0.0)

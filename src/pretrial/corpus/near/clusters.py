@@ -34,6 +34,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pretrial.corpus.documents import save_array
 from pretrial.corpus.near import spec
 from pretrial.corpus.near.candidates import band_keys, bucket_pairs, copies
 from pretrial.corpus.near.signatures import rows
@@ -100,10 +101,10 @@ def find_near_duplicates(ctx: StepContext) -> Json:
     files: dict[str, str] = {}
     for index, (name, part) in enumerate(zip(search.names, np.split(numbers, search.starts[1:-1]), strict=True)):
         files[name] = f"{index}.npy"
-        np.save(ctx.out / files[name], part)
+        save_array(ctx.out / files[name], part)
     crowd = np.flatnonzero(search.crowded)
     source = search.source_of(crowd)
-    np.save(ctx.out / CROWDED, np.stack([source, crowd - search.starts[source]], axis=1).astype(np.int64))
+    save_array(ctx.out / CROWDED, np.stack([source, crowd - search.starts[source]], axis=1).astype(np.int64))
     sizes = np.bincount(numbers[numbers >= 0])
     return {
         "documents": search.documents,

@@ -263,7 +263,7 @@ def _parquet(handle: IO[bytes], name: str, text: str, wanted: Sequence[str] | No
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    row = 0
+    first = 0
     try:
         # Ranges of a row group are read together: over the network a request costs more than bytes.
         file = pq.ParquetFile(handle, pre_buffer=True)
@@ -276,8 +276,15 @@ def _parquet(handle: IO[bytes], name: str, text: str, wanted: Sequence[str] | No
             )
         there = None if wanted is None else [text, *(column for column in wanted if _has(schema, column))]
         columns = None if there is None else list(dict.fromkeys(there))
-        # One row group at a time: asked for all at once, all would be buffered at once.
-        for group in range(file.num_row_groups):
+        groups = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
+    # A footer can lie about all it says: names that are no text, too.
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        yield _corrupt(error, name, 0)
+        return
+    # One row group at a time: asked for all at once, all would be buffered at once.
+    for group, rows in enumerate(groups):
+        row = first
+        try:
             for batch in file.iter_batches(batch_size=_ROWS, row_groups=[group], columns=columns):
                 for fields in _batch_rows(batch):
                     row += 1
@@ -285,13 +292,17 @@ def _parquet(handle: IO[bytes], name: str, text: str, wanted: Sequence[str] | No
                         yield Reject("undecodable", f"{name}:{row}", fields)
                     else:
                         yield from_fields(fields, f"{name}:{row}", text, None)
-    except pa.ArrowException as error:
-        yield Reject("corrupt-file", f"{name}:{row + 1}", excerpt(str(error)))
-    except OSError as error:
-        # Arrow's own errors have no number; a disk's or a network's are not the file's fault.
-        if error.errno is not None or type(error) is not OSError:
-            raise
-        yield Reject("corrupt-file", f"{name}:{row + 1}", excerpt(str(error)))
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+            yield _corrupt(error, name, row)
+        first += rows
+
+
+def _corrupt(error: Exception, name: str, row: int) -> Reject:
+    """The reject of what breaks behind a row; an error of the system or the network is raised instead."""
+    # Arrow's own errors have no number; a disk's or a network's are not the file's fault.
+    if isinstance(error, OSError) and (error.errno is not None or type(error) is not OSError):
+        raise error
+    return Reject("corrupt-file", f"{name}:{row + 1}", excerpt(str(error)))
 
 
 def _has(schema: Any, column: str) -> bool:

@@ -2,7 +2,7 @@
 
 Guarantees: one record or one reject for each line that is not blank; memory is bounded by the longest line
 allowed; a cut or broken compressed file gives its readable part and one reject; a file whose bytes are not
-those that were planned for fails the step.
+those that were planned for fails the step; JSON that is nested too deep counts as malformed (`record.too_deep`).
 Does not: repair lines, or guess encodings (UTF-8 only).
 """
 
@@ -15,9 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import pyarrow as pa
-
-from pretrial.corpus.readers.record import Item, Record, Reject, excerpt
+from pretrial.corpus.readers.packed import unpacked
+from pretrial.corpus.readers.record import Item, Record, Reject, excerpt, too_deep
 from pretrial.errors import RunError
 
 LINE_LIMIT = 100_000_000
@@ -65,13 +64,23 @@ def read_jsonl(
         kind = compression(path) if span is None else None
         number = first_line - 1
         try:
-            stream = _decompressed(source, kind)
-            for number, line, whole in _lines(stream, first_line, limit):
+            stream = (
+                io.BufferedReader(source, 1 << 20) if kind is None else unpacked(source, kind, lambda: path.open("rb"))  # type: ignore[arg-type]
+            )
+            while line := stream.readline(limit + 1):
+                number += 1
                 where = f"{name}:{number}"
-                if not whole:
+                if len(line) > limit and not line.endswith(b"\n"):
+                    line = line[:1000]
+                    while (more := stream.readline(1 << 20)) and not more.endswith(b"\n"):
+                        pass
                     yield Reject("oversize-line", where, excerpt(line))
-                elif line.strip():
-                    yield _record(line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line, where, text, id)
+                elif not line.isspace():
+                    item = _record(line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line, where, text, id)
+                    # Of a large document there must be no more copies in memory than it takes.
+                    del line
+                    yield item
+                    del item
         except OSError as error:
             if kind is None or error.errno is not None:
                 raise
@@ -135,27 +144,6 @@ class _Source(io.RawIOBase):
         return self.digest.hexdigest()
 
 
-def _decompressed(source: _Source, kind: str | None) -> io.BufferedReader:
-    if kind is None:
-        return io.BufferedReader(source, 1 << 20)
-    # Arrow notices a stream that ends inside a frame; python-zstandard's reader takes it for the end.
-    stream: Any = pa.CompressedInputStream(pa.PythonFile(source, mode="r"), kind)
-    return io.BufferedReader(stream, 1 << 16)
-
-
-def _lines(stream: io.BufferedReader, first: int, limit: int) -> Iterator[tuple[int, bytes, bool]]:
-    """(number, line, whether it is whole); of a line over the limit only the beginning."""
-    number = first
-    while line := stream.readline(limit + 1):
-        whole = len(line) <= limit or line.endswith(b"\n")
-        if not whole:
-            line = line[:1000]
-            while (more := stream.readline(1 << 20)) and not more.endswith(b"\n"):
-                pass
-        yield number, line, whole
-        number += 1
-
-
 def _record(line: bytes, where: str, text: str, id: str | None) -> Item:
     try:
         record = json.loads(line.decode("utf-8"), parse_constant=lambda _: None)
@@ -165,6 +153,8 @@ def _record(line: bytes, where: str, text: str, id: str | None) -> Item:
         return Reject("malformed-json", where, excerpt(line))
     if not isinstance(record, dict):
         return Reject("not-an-object", where, excerpt(line))
+    if too_deep(record):
+        return Reject("malformed-json", where, excerpt(line))
     return from_fields(record, where, text, id)
 
 

@@ -29,7 +29,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
-from pretrial.corpus.readers.record import Blob, Item, Record, Reject, Skip, excerpt
+from pretrial.corpus.readers.record import Blob, Item, Record, Reject, Skip, excerpt, too_deep
 from pretrial.corpus.readers.threads import NO_OUTPUT, fenced
 
 Form = Literal["script", "structured"]
@@ -178,6 +178,8 @@ def _parsed(blob: Blob) -> tuple[Mapping[str, Any], list[_Cell]] | Reject | Skip
     notebook = json.loads(blob.data.decode("utf-8-sig"), parse_constant=lambda _: None)
     if not isinstance(notebook, dict):
         raise _Unreadable("not an object")
+    if too_deep(notebook):
+        raise RecursionError("nested too deep")
     version = notebook.get("nbformat")
     if not isinstance(version, int) or isinstance(version, bool):
         raise _Unreadable("no nbformat")

@@ -1,7 +1,8 @@
 """Parquet with named columns.
 
-Guarantees: one record or one reject a row; rows are read in batches, so a batch bounds memory; a broken file
-gives its readable part and one reject; a file whose bytes are not those planned for fails the step.
+Guarantees: one record or one reject a row; rows are read in batches, so a batch bounds memory; a broken row group is
+one reject (from the row at which it breaks), as is a file without a readable footer, and the other groups stay; a file
+whose bytes are not those planned for fails the step.
 Does not: read nested text columns, or join files.
 """
 
@@ -21,6 +22,8 @@ from pretrial.corpus.readers.record import Item, Reject, excerpt
 from pretrial.errors import RequestError, RunError
 
 _ROWS = 512
+# A footer can lie about all it says: names that are no text, too.
+_BROKEN = (pa.ArrowException, OSError, UnicodeDecodeError)
 
 
 def read_parquet(path: Path, name: str, *, text: str, id: str | None, sha256: str | None = None) -> Iterator[Item]:
@@ -32,7 +35,6 @@ def read_parquet(path: Path, name: str, *, text: str, id: str | None, sha256: st
     """
     if sha256 is not None and _hash(path) != sha256:
         raise RunError(f"{path} changed while it was being read", remedy="Run again when nothing writes to it.")
-    row = 0
     try:
         file = pq.ParquetFile(path)
         columns = file.schema_arrow.names
@@ -42,18 +44,32 @@ def read_parquet(path: Path, name: str, *, text: str, id: str | None, sha256: st
                 f"{name} has no column {text!r}",
                 remedy=f"Say text: {near[0]}" if near else f"Its columns: {', '.join(columns)}.",
             )
-        for batch in file.iter_batches(batch_size=_ROWS):
-            for fields in _rows(batch):
-                row += 1
-                where = f"{name}:{row}"
-                if isinstance(fields, str):
-                    yield Reject("undecodable", where, fields)
-                else:
-                    yield from_fields(fields, where, text, id)
-    except (pa.ArrowException, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
-        yield Reject("corrupt-file", f"{name}:{row + 1}", excerpt(str(error)))
+        groups = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
+    except _BROKEN as error:
+        yield _corrupt(error, name, 0)
+        return
+    first = 0
+    for group, rows in enumerate(groups):
+        row = first
+        try:
+            for batch in file.iter_batches(batch_size=_ROWS, row_groups=[group]):
+                for fields in _rows(batch):
+                    row += 1
+                    where = f"{name}:{row}"
+                    if isinstance(fields, str):
+                        yield Reject("undecodable", where, fields)
+                    else:
+                        yield from_fields(fields, where, text, id)
+        except _BROKEN as error:
+            yield _corrupt(error, name, row)
+        first += rows
+
+
+def _corrupt(error: Exception, name: str, row: int) -> Reject:
+    """The reject of what breaks behind a row; an error of the system is raised instead."""
+    if isinstance(error, OSError) and error.errno is not None:
+        raise error
+    return Reject("corrupt-file", f"{name}:{row + 1}", excerpt(str(error)))
 
 
 def _rows(batch: Any) -> Iterator[dict[str, Any] | str]:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 EXCERPT = 200
+DEPTH = 200
+"""Deepest nesting of JSON that is read. Our choice: trees of replies reach some dozens."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,25 @@ def excerpt(data: bytes | str) -> str:
     if isinstance(data, str):
         data = data[:EXCERPT].encode("utf-8", "backslashreplace")
     return data[:EXCERPT].decode("utf-8", "backslashreplace")[:EXCERPT]
+
+
+def too_deep(value: Any) -> bool:
+    """Whether lists and maps lie more than `DEPTH` deep in a value that was read.
+
+    How deep Python itself can go depends on how deep its caller is, and what becomes of a document must not.
+    """
+    level = [value]
+    for _ in range(DEPTH + 1):
+        level = [
+            inner
+            for one in level
+            if isinstance(one, dict | list)
+            for inner in (one.values() if isinstance(one, dict) else one)
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def decoded(blob: Blob) -> str | Reject | Skip:

@@ -40,9 +40,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 from xml.parsers import expat
 
-import pyarrow as pa
 import zstandard
 
+from pretrial.corpus.readers.packed import unpacked
 from pretrial.corpus.readers.record import Item, Record, Reject, Skip, excerpt
 from pretrial.corpus.readers.threads import fenced
 from pretrial.errors import RequestError, RunError
@@ -140,12 +140,11 @@ def _is_posts(member: str) -> bool:
 
 def _stream(path: Path, kind: str) -> Generator[bytes, None, None]:
     with path.open("rb") as file:
-        # Arrow notices a stream that ends inside a frame; python-zstandard's reader takes it for the end.
-        stream: Any = pa.CompressedInputStream(pa.PythonFile(file, mode="r"), kind) if kind else file
+        stream: Any = unpacked(file, kind, lambda: path.open("rb")) if kind else file
         while True:
             try:
-                # A read that meets a cut gives nothing of what came before it.
-                chunk = stream.read(1 << 16 if kind else _CHUNK)
+                # Of a cut file what stands before the cut comes first, then the error.
+                chunk = stream.read1(_CHUNK)
             except OSError as error:
                 if not kind or error.errno is not None:
                     raise

@@ -114,13 +114,14 @@ class GopherRepetition:
     runs_10: float = 0.10
 
     def __call__(self, text: str, fields: Mapping[str, Any]) -> Result:
-        paragraphs = [piece for piece in re.split(r"\n{2,}", text.strip()) if piece.strip()]
+        trimmed = text.strip()
+        paragraphs = [piece.lstrip("\n") for piece in trimmed.split("\n\n") if piece and not piece.isspace()]
         share, characters = repeated_lines(paragraphs)
         if share > self.paragraphs:
             return Result(text, reason="paragraphs", value=share)
         if characters > self.paragraph_characters:
             return Result(text, reason="paragraph-characters", value=characters)
-        share, characters = repeated_lines([line for line in re.split(r"\n+", text.strip()) if line.strip()])
+        share, characters = repeated_lines([line for line in trimmed.split("\n") if line and not line.isspace()])
         if share > self.lines:
             return Result(text, reason="lines", value=share)
         if characters > self.line_characters:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import lru_cache
 
+_ASCII = bytes(range(128))
+_BEYOND_ASCII = bytes(range(128, 256))
 _ASCII_NOT_ALPHABETIC = bytes(code for code in range(128) if not chr(code).isalpha())
 _ASCII_NOT_ALPHANUMERIC = bytes(code for code in range(128) if not chr(code).isalnum())
 
@@ -35,12 +38,16 @@ def alphanumeric_share(text: str) -> float:
     return _share(text, _ASCII_NOT_ALPHANUMERIC, str.isalnum)
 
 
-def _share(text: str, others: bytes, counts: object) -> float:
+def _share(text: str, others: bytes, counts: Callable[[str], bool]) -> float:
     if not text:
         return 0.0
     if text.isascii():
         return len(text.encode().translate(None, others)) / len(text)
-    return sum(map(counts, text)) / len(text)  # type: ignore[call-overload]
+    data = text.encode(errors="surrogatepass")
+    # The few characters beyond ASCII are asked one by one, the others counted.
+    rare = data.translate(None, _ASCII).decode(errors="surrogatepass")
+    common = len(data.translate(None, others + _BEYOND_ASCII))
+    return (common + sum(map(counts, rare))) / len(text)
 
 
 def first_lines(text: str, count: int) -> str:

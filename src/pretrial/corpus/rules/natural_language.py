@@ -27,6 +27,7 @@ class NaturalLanguage:
 
     name: ClassVar[str] = "language"
     version: ClassVar[int] = 1
+    libraries: ClassVar[tuple[str, ...]] = ("py3langid",)
 
     languages: tuple[str, ...] = ("en",)
     least: float = 0.65

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from pretrial.corpus.rules.result import Result, Rule
+from pretrial.errors import RequestError
 
 _EMAIL = re.compile(r"(?<![\w.+%-])[\w.+%-]{1,64}+@(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}(?![\w-])")
 _IPV4 = re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w]|\.\d)")
@@ -65,6 +66,12 @@ class Redact:
     email: str = "<EMAIL>"
     ip: str = "<IP_ADDRESS>"
     key: str = "<KEY>"
+
+    def __post_init__(self) -> None:
+        if wrong := [kind for kind in self.kinds if kind not in ("email", "ip", "key")]:
+            raise RequestError(
+                f"redact knows no kind {wrong[0]!r}", remedy="It knows email, ip and key; leave kinds out for all."
+            )
 
     def __call__(self, text: str, fields: Mapping[str, Any]) -> Result:
         removed: Counter[str] = Counter()

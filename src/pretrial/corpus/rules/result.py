@@ -34,7 +34,8 @@ class Rule(Protocol):
     """A rule or transform: a frozen dataclass whose fields are its thresholds, with the published defaults.
 
     Calling it is pure: the result follows from the text, the document's fields and the thresholds. `version` is raised
-    whenever the result changes for some document.
+    whenever the result changes for some document. A rule that passes on what a library says names it in `libraries`
+    (a class variable; "python" for the language's own parser): its version bears identity, too.
     """
 
     name: ClassVar[str]

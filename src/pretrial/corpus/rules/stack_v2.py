@@ -9,12 +9,12 @@ file names and phrases instead. Rules for issues and pull requests are in `pretr
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from pretrial.corpus.languages import is_generated_name
+from pretrial.corpus.rules.encoded import encoded_spans
 from pretrial.corpus.rules.measures import (
     alphabetic_share,
     alphanumeric_share,
@@ -28,11 +28,6 @@ PROSE_LIKE = ("html", "json", "markdown", "roff", "roff manpage", "smt", "tex", 
 """Languages whose lines may be long (the paper names them; R Markdown is Markdown)."""
 DATA = ("text", "json", "yaml", "web ontology language", "owl", "graphviz (dot)", "dot")
 ALPHANUMERIC = ("motorola 68k assembly", "webassembly")
-
-# The paper's three forms. A run of the first is tried where it starts only, so that scanning stays linear.
-_ENCODED = re.compile(
-    r"(?<![A-Za-z0-9+/\n=])[A-Za-z0-9+/\n=]{64,}+|(?:\b(?:0x|\\x)?[0-9a-fA-F]{2}(?:,|\b\s*)){8,}+|(?:\\u[0-9a-fA-F]{4}){8,}+"
-)
 
 
 @dataclass(frozen=True)
@@ -129,11 +124,8 @@ class StackEncoded:
     max_share: float = 0.5
 
     def __call__(self, text: str, fields: Mapping[str, Any]) -> Result:
-        total = longest = 0
-        for match in _ENCODED.finditer(text):
-            length = match.end() - match.start()
-            total += length
-            longest = max(longest, length)
+        lengths = [end - start for start, end in encoded_spans(text)]
+        total, longest = sum(lengths), max(lengths, default=0)
         if longest > self.max_run:
             return Result(text, reason="max-run", value=longest)
         if text and total / len(text) > self.max_share:

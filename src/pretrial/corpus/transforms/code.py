@@ -52,6 +52,7 @@ class DropDocstrings:
 
     name: ClassVar[str] = "drop-docstrings"
     version: ClassVar[int] = 1
+    libraries: ClassVar[tuple[str, ...]] = ("python",)
 
     def __call__(self, text: str, fields: Mapping[str, Any]) -> Result:
         from pretrial.corpus.readers.docstrings import without_docstrings
@@ -80,6 +81,7 @@ class RenameIdentifiers:
 
     name: ClassVar[str] = "rename-identifiers"
     version: ClassVar[int] = 1
+    libraries: ClassVar[tuple[str, ...]] = ("pygments",)
 
     prefix: str = "v"
 
