@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import itertools
 import json
 import math
 from pathlib import Path
@@ -274,3 +275,23 @@ def test_real_records_are_all_read(data_dir: Path, read: Any) -> None:
     assert corpus.facts["quarantined"] == {}
     assert corpus.facts["repeated_ids"] == 0
     assert {"license", "source", "title", "url"} <= json.loads(corpus.rows[0]["meta"]).keys()
+
+
+def test_small_files_share_a_shard_which_knows_where_each_begins(
+    tmp_path: Path, read: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(30):
+        rows = [json.dumps({"id": f"{number}-{k}", "text": f"{number} {k}"}) for k in range(number % 3)]
+        (tmp_path / f"f{number:02d}.jsonl").write_text("".join(row + "\n" for row in rows))
+    corpus = read("jsonl", "f*.jsonl")
+    (shard,) = corpus.facts["shards"]
+    assert [name for name, _ in shard["files"]] == [f"f{number:02d}.jsonl" for number in range(30)]
+    for (name, first), (_, after) in itertools.pairwise([*shard["files"], ("", shard["documents"])]):
+        number = int(name[1:3])
+        assert [row["id"] for row in corpus.rows[first:after]] == [f"{number}-{k}" for k in range(number % 3)]
+    assert corpus.facts["skipped"] == {"empty": 10}
+    monkeypatch.setattr("pretrial.corpus.parts.ARCHIVE_BYTES", 200)
+    several = read("jsonl", "f*.jsonl")
+    assert len(several.facts["shards"]) > 2
+    assert several.texts == corpus.texts
+    assert several.facts["skipped"] == corpus.facts["skipped"]

@@ -8,7 +8,7 @@ Does not: apply rules.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -33,7 +33,7 @@ from pretrial.corpus.readers.pydoc import read_topics
 from pretrial.corpus.readers.record import Blob, Item, Record, Reject, Skip
 from pretrial.corpus.readers.source_files import read_source_file
 from pretrial.corpus.snapshot import FILE as SNAPSHOT
-from pretrial.execute.context import StepContext
+from pretrial.execute.context import ArtefactLike, StepContext
 
 ROOTS = "roots.npy"
 
@@ -56,7 +56,14 @@ class Unkept:
     value: Any = field(compare=False)
 
 
-def items(ctx: StepContext, pipeline: Pipeline) -> Iterator[Item | Derived | Unkept]:
+@dataclass(frozen=True)
+class Opened:
+    """The next of several files: the documents that follow are its."""
+
+    name: str
+
+
+def items(ctx: StepContext, pipeline: Pipeline) -> Iterator[Item | Derived | Unkept | Opened]:
     """What the reader of a shard gives, in order.
 
     Raises:
@@ -66,19 +73,20 @@ def items(ctx: StepContext, pipeline: Pipeline) -> Iterator[Item | Derived | Unk
         yield from _items(ctx, pipeline)
 
 
-def _items(ctx: StepContext, pipeline: Pipeline) -> Iterator[Item | Derived | Unkept]:
+def _items(ctx: StepContext, pipeline: Pipeline) -> Iterator[Item | Derived | Unkept | Opened]:
     read, part = ctx.config["read"], ctx.config["part"]
     kind = read["kind"]
     if "faults" in part:
         yield from (Reject(fault, name, FAULTS[fault]) for name, fault in part["faults"])
     elif kind == "from":
         yield from _derived(ctx, pipeline)
-    elif kind in ("jsonl", "parquet"):
-        yield from _told(_records(ctx), part)
+    elif kind in ("jsonl", "parquet", "hub"):
+        for file, path in _files(part, ctx.settings["paths"]):
+            if "files" in part:
+                yield Opened(file["file"])
+            yield from _told(_hub(ctx, file, path) if kind == "hub" else _records(ctx, file, path), file)
     elif kind == "filler":
         yield from read_filler(read["filler"], read["seed"], part["first"], part["count"])
-    elif kind == "hub":
-        yield from _told(_hub(ctx), part)
     elif kind == "stackexchange":
         yield from _stackexchange(ctx)
     elif kind == "commits":
@@ -102,26 +110,33 @@ def _told(items: Iterable[Item], part: Mapping[str, Any]) -> Iterator[Item]:
         yield Skip("empty", 0)
 
 
-def _records(ctx: StepContext) -> Iterator[Item]:
-    read, part = ctx.config["read"], ctx.config["part"]
-    take = partial(
-        read_jsonl if read["kind"] == "jsonl" else read_parquet, Path(ctx.settings["paths"][0]), part["file"]
-    )
-    options: dict[str, Any] = {key: part[key] for key in ("sha256", "first_line") if key in part}
-    if "span" in part:
-        options["span"] = tuple(part["span"])
+def _files(part: Mapping[str, Any], paths: Sequence[str]) -> Iterator[tuple[Mapping[str, Any], str]]:
+    """(file, path) of a part's one file, or of each of several; the path is empty for one on the hub."""
+    if "files" not in part:
+        yield part, paths[0] if paths else ""
+        return
+    for row, path in zip(part["files"], paths, strict=True):
+        names = ("file", "digest", "bytes") if len(row) == 3 else ("file", "sha256")
+        yield dict(zip(names, row, strict=True)), path
+
+
+def _records(ctx: StepContext, file: Mapping[str, Any], path: str) -> Iterator[Item]:
+    read = ctx.config["read"]
+    take = partial(read_jsonl if read["kind"] == "jsonl" else read_parquet, Path(path), file["file"])
+    options: dict[str, Any] = {key: file[key] for key in ("sha256", "first_line") if key in file}
+    if "span" in file:
+        options["span"] = tuple(file["span"])
     yield from take(text=read["text"], id=read["id"], **options)
 
 
-def _hub(ctx: StepContext) -> Iterator[Item]:
+def _hub(ctx: StepContext, file: Mapping[str, Any], path: str) -> Iterator[Item]:
     from pretrial.corpus.readers.hub import HubFile, read_hub_file
 
-    read, part = ctx.config["read"], ctx.config["part"]
-    paths = ctx.settings["paths"]
+    read = ctx.config["read"]
     yield from read_hub_file(
         read["dataset"] or None,
         read["revision"],
-        HubFile(part["file"], part["bytes"], part["digest"], paths[0] if paths else None),
+        HubFile(file["file"], file["bytes"], file["digest"], path or None),
         ctx.work,
         text=read["text"],
         name_field=read["id"],
@@ -232,11 +247,13 @@ def _tree_blobs(ctx: StepContext) -> Iterator[Blob]:
 
 
 def _derived(ctx: StepContext, pipeline: Pipeline) -> Iterator[Derived | Unkept]:
-    """Documents of a shard of the parent, a row group at a time; texts only where one of them is kept."""
-    parent, part = ctx.inputs["parent"], ctx.config["part"]
-    number = part["parent_shard"]
+    """Documents of shards of the parent, a row group at a time; texts only where one of them is kept."""
+    for number, first in ctx.config["part"]["parent_shards"]:
+        yield from _of_shard(ctx.inputs["parent"], number, first, pipeline)
+
+
+def _of_shard(parent: ArtefactLike, number: int, first: int, pipeline: Pipeline) -> Iterator[Derived | Unkept]:
     shard = parent.facts["shards"][number]
-    first = part["first"]
     roots = np.load(parent.file(shard["roots"])) if "roots" in shard else np.arange(first, first + shard["documents"])
     at = 0
     with pq.ParquetFile(parent.file(shard["file"])) as file:

@@ -72,17 +72,50 @@ def _of_paths(read: Mapping[str, Any], files: Sequence[list[str]], paths: Mappin
     if read["kind"] == "archives":
         return _runs(files, paths, {}, ARCHIVE_BYTES)
     parts: list[Part] = []
+    together = read["kind"] != "stackexchange"
+    few = _Few(parts)
     for name, sha in files:
         path = paths[name]
+        size = path.stat().st_size
         whole: Json = {"file": name, "sha256": sha}
-        large = read["kind"] == "jsonl" and path.stat().st_size > SPAN_BYTES and compression(path) is None
+        large = read["kind"] == "jsonl" and size > SPAN_BYTES and compression(path) is None
         cuts = spans(path, SPAN_BYTES) if large else []
         if len(cuts) < 2:
-            parts.append((whole, {"paths": [str(path)]}, name))
+            few.add([name, sha], str(path), whole, size if together else SPAN_BYTES)
+        else:
+            few.close()
         for start, end, line in cuts if len(cuts) > 1 else []:
             part = {**whole, "span": [start, end], "first_line": line}
             parts.append((part, {"paths": [str(path)]}, f"{name} from line {line}"))
+    few.close()
     return parts
+
+
+class _Few:
+    """Puts small files that follow each other into one part; a file alone is a part as it is."""
+
+    def __init__(self, parts: list[Part]) -> None:
+        self._parts = parts
+        self._files: list[tuple[list[Any], str, Json]] = []
+        self._bytes = 0
+
+    def add(self, row: list[Any], path: str, alone: Json, size: int) -> None:
+        """The next file: its row in a part of several, its path, its part where it is alone."""
+        if self._files and self._bytes + size > ARCHIVE_BYTES:
+            self.close()
+        self._files.append((row, path, alone))
+        self._bytes += size
+
+    def close(self) -> None:
+        """Make a part of what was added."""
+        paths = [path for _, path, _ in self._files]
+        if len(self._files) == 1:
+            ((row, _, alone),) = self._files
+            self._parts.append((alone, {"paths": [path for path in paths if path]}, str(row[0])))
+        elif self._files:
+            label = f"{self._files[0][0][0]} … {self._files[-1][0][0]}"
+            self._parts.append(({"files": [row for row, _, _ in self._files]}, {"paths": paths}, label))
+        self._files, self._bytes = [], 0
 
 
 @contextlib.contextmanager
@@ -133,13 +166,19 @@ def package_of(name: str, unit: str) -> str:
 
 
 def _derived(parent: ArtefactLike) -> list[Part]:
-    """One part a shard of the parent; `first` is the number of the shard's first document."""
+    """Shards of the parent, together until they have `TREE_BYTES`: their numbers and those of their first documents."""
     parts: list[Part] = []
-    first = 0
-    for number, shard in enumerate(parent.facts["shards"]):
-        part = {"parent_shard": number, "first": first}
-        parts.append((part, {}, f"part {number + 1} of {len(parent.facts['shards'])}"))
+    run: list[list[int]] = []
+    first = size = 0
+    shards = parent.facts["shards"]
+    for number, shard in enumerate(shards):
+        run.append([number, first])
         first += shard["documents"]
+        size += shard["bytes"]
+        if size >= TREE_BYTES or number == len(shards) - 1:
+            said = str(run[0][0] + 1) if len(run) == 1 else f"{run[0][0] + 1} to {number + 1}"
+            parts.append(({"parent_shards": run}, {}, f"part {said} of {len(shards)}"))
+            run, size = [], 0
     return parts
 
 
@@ -156,14 +195,12 @@ def _hub(ctx: StepContext) -> list[Part]:
     if ctx.settings["locations"]:
         dataset = resolve_hub(ctx.config["read"], ctx.settings)
         local = {file.name: file.path for file in dataset.files if file.path is not None}
-    return [
-        (
-            {"file": name, "digest": digest, "bytes": size},
-            {"paths": [local[name]]} if name in local else {"paths": []},
-            name,
-        )
-        for name, digest, size in ctx.config["files"]
-    ]
+    parts: list[Part] = []
+    few = _Few(parts)
+    for name, digest, size in ctx.config["files"]:
+        few.add([name, digest, size], local.get(name, ""), {"file": name, "digest": digest, "bytes": size}, size)
+    few.close()
+    return parts
 
 
 def _tree(files: Sequence[list[str]], paths: Mapping[str, Path], cap: int | None) -> list[Part]:

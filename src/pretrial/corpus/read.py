@@ -29,7 +29,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pretrial.corpus.documents import QUARANTINE, REJECTS, SCHEMA, Writer, document, save_array
-from pretrial.corpus.items import ROOTS, Derived, Unkept, items
+from pretrial.corpus.items import ROOTS, Derived, Opened, Unkept, items
 from pretrial.corpus.parts import check_split_files, plan
 from pretrial.corpus.pipeline import KEEP, Pipeline
 from pretrial.corpus.readers.record import Record, Reject, Skip, excerpt
@@ -59,7 +59,8 @@ def read_corpus(ctx: StepContext) -> Json:
         Facts: `documents`, `bytes` (UTF-8 bytes of text), `groups`, `funnel` (a list of {step, documents,
         bytes}), `rejected` (documents by step and reason), `skipped` and `quarantined` (counts by reason), `removed`
         (bytes by rule and kind), `ungrouped` (documents without a value for the group field), `repeated_ids`, `shards`
-        (a list of {file, documents, bytes}, with `roots` where derived), `rejects` (a list of files), `contents`
+        (a list of {file, documents, bytes}, with `roots` where derived, and `files`, a list of (name, number of its
+        first document in the shard), where it was made from several), `rejects` (a list of files), `contents`
         (`documents`: the identity of what it holds).
 
     Raises:
@@ -129,6 +130,9 @@ def read_shard(ctx: StepContext) -> Json:
         for number, item in enumerate(items(ctx, pipeline)):
             if number % 1000 == 0 and ctx.stop_requested():
                 raise Interrupted("stopped while reading documents")
+            if isinstance(item, Opened):
+                tally.files.append([item.name, tally.documents])
+                continue
             if isinstance(item, Skip):
                 tally.skipped[item.reason] += 1
                 continue
@@ -188,6 +192,8 @@ class _Tally:
         self.skipped: Counter[str] = Counter()
         self.quarantined: Counter[str] = Counter()
         self.documents = self.bytes = self.ungrouped = 0
+        self.files: list[list[Any]] = []
+        """(name, number of its first document) of each of several files."""
         self._content = hashlib.sha256()
 
     def seen(self, row: Mapping[str, Any]) -> None:
@@ -228,6 +234,7 @@ class _Tally:
             "quarantined": dict(sorted(self.quarantined.items())),
             "removed": {rule: dict(sorted(kinds.items())) for rule, kinds in sorted(self.removed.items())},
             "ungrouped": self.ungrouped,
+            **({"files": self.files} if self.files else {}),
         }
 
 
@@ -288,7 +295,10 @@ def _taken_in(ctx: StepContext, shard: ArtefactLike, number: int) -> Json:
     """Link a shard's files into the corpus; its entry in the index."""
     file = f"shard-{number:05d}.parquet"
     _link(shard.file(_SHARD), ctx.out / file)
-    entry: Json = {"file": file, **{key: shard.facts[key] for key in ("documents", "bytes")}}
+    entry: Json = {
+        "file": file,
+        **{key: shard.facts[key] for key in ("documents", "bytes", "files") if key in shard.facts},
+    }
     if ctx.config["read"]["kind"] == "from":
         entry["roots"] = f"roots-{number:05d}.npy"
         _link(shard.file(ROOTS), ctx.out / entry["roots"])

@@ -208,15 +208,25 @@ def origin(corpora: Corpora, source: str, row: int, document: Mapping[str, Any])
     read = corpus.manifest["payload"]["config"]["read"]
     if read["scope"] == "source":
         return {"kind": "source", "name": corpora.source(source).parent}
-    number, _ = shard_of(corpus, row)
+    number, inside = shard_of(corpus, row)
+    several = corpus.facts["shards"][number].get("files", [])
+    file = next((name for name, first in reversed(several) if first <= inside), None)
     sha = corpus.manifest["files"][corpus.facts["shards"][number]["file"]]["sha256"]
     found: list[Json] = []
     for part, own in corpora.shards_like(corpus):
-        if own == sha and (said := _of_part(corpora, source, read, part, document)) not in found:
+        if own == sha and (said := _of_part(corpora, source, read, _alone(part, file), document)) not in found:
             found.append(said)
     if not found:
         return {"kind": read["kind"], "name": None, "unknown": "the store has no record of its shard any more"}
     return {**found[0], "others": found[1:]} if len(found) > 1 else found[0]
+
+
+def _alone(part: Json, file: str | None) -> Json:
+    """The part of one file, where a part has several files of records."""
+    if file is None:
+        return part
+    row = next(row for row in part["files"] if row[0] == file)
+    return {"file": file, "digest": row[1], "bytes": row[2]} if len(row) == 3 else {"file": file, "sha256": row[1]}
 
 
 def _of_part(corpora: Corpora, source: str, read: Json, part: Json, document: Mapping[str, Any]) -> Json:
