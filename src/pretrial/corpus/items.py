@@ -143,6 +143,7 @@ def _hub(ctx: StepContext, file: Mapping[str, Any], path: str) -> Iterator[Item]
         fields=read.get("fields"),
         constants=read.get("constants"),
         render=read.get("render", ""),
+        stream=read["stream"],
     )
 
 

@@ -114,6 +114,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
                 "split": "train",
                 "patterns": (),
                 "take": None,
+                "stream": False,
                 "text": None,
                 "id": None,
                 "cap_file": None,

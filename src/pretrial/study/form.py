@@ -346,6 +346,12 @@ class ReadForm(Form):
         description="For `hub`: most bytes of files, as they are stored; files in the order of their names' hash.",
         examples=["2 GB"],
     )
+    stream: bool | None = Field(
+        None,
+        description="For `hub`: read Parquet by row groups over the network, only the columns needed, and keep no "
+        "file. Its bytes cannot be hashed then, only its commit and size. Default: false.",
+        examples=["true"],
+    )
     size: Bytes | None = Field(
         None, description="For `filler`: bytes to make, to within 1%. Default: 1 MB.", examples=["4 MB"]
     )

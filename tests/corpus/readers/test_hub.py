@@ -774,3 +774,17 @@ def test_a_source_names_a_pinned_commit_and_later_plans_need_no_network(hub: Hub
     rows = [row for shard in made.facts["shards"] for row in pq.read_table(made.file(shard["file"])).to_pylist()]
     assert [(row["id"], row["text"]) for row in rows] == [("a", "first"), ("b", "second"), ("7", "third")]
     assert made.facts["quarantined"] == {"empty-text": 1}
+
+
+def test_a_source_that_is_streamed_has_the_same_documents(hub: Hub, tmp_path: Path, step: Any) -> None:
+    settings = {"name": "web", "where": "study.yaml:4", "locations": []}
+    texts = []
+    for stream in (False, True):
+        config = spec.source_config(Source(Read("hub", ID, {"revision": COMMIT, "id": "id", "stream": stream})))
+        files = spec.input_fingerprint(config, settings, FileHashes(tmp_path / f"{stream}.json"))
+        made = step(
+            "pretrial.corpus.read:read_corpus", tmp_path / f"out-{stream}",
+            config=spec.corpus_config(config, files), settings=settings,
+        )  # fmt: skip
+        texts.append(made.facts["contents"])
+    assert texts[0] == texts[1]
