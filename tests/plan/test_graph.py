@@ -288,6 +288,8 @@ def test_what_is_not_there_is_said_before_anything_is_spent(plan: Plan, fields: 
 
 
 def test_benchmark_items_are_looked_for_also_where_they_may_stay(plan: Plan, data_dir: Path) -> None:
+    pytest.importorskip("lm_eval")
+    pytest.importorskip("datasets")
     for decontaminate in (True, False):
         graph = plan(data=data_dir, evaluate={"tasks": ["held-out", "piqa"]}, decontaminate=decontaminate)
         assert {graph.steps[name].kind for name in graph.scans} == {"contamination"}
