@@ -139,8 +139,10 @@ def heavy_part(ctx: Any) -> dict[str, Any]:
     """Bytes that follow from the value; who began it is noted in the folder `settings.log`."""
     value = ctx.config["value"]
     note = Path(ctx.settings["log"]) / f"begun-{uuid.uuid4().hex}"
-    note.with_suffix(".tmp").write_text(json.dumps({"value": value, "parent": os.getppid()}))
-    note.with_suffix(".tmp").rename(note)
+    # Whole at once, and under a name nobody looks for until then.
+    half = note.with_name(f"half-{note.name}")
+    half.write_text(json.dumps({"value": value, "parent": os.getppid()}))
+    half.rename(note)
     draw = random.Random(value)
     (ctx.out / "folder").mkdir()
     for name in ("a", "folder/b"):

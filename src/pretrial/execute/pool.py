@@ -14,10 +14,12 @@ import ctypes
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
+from multiprocessing.process import BaseProcess
 from types import ModuleType
 from typing import Any, Protocol
 
@@ -95,15 +97,7 @@ class LocalPool:
         processes, self._processes = self._processes, None
         if processes is None:
             return
-        if now:
-            kill_workers(processes)
-        try:
-            processes.shutdown(cancel_futures=True)
-        except KeyboardInterrupt:
-            kill_workers(processes)
-            # Its thread must be done before the interpreter ends, or both close one pipe.
-            processes.shutdown(cancel_futures=True)
-            raise
+        shut_down(processes, now=now)
 
     def _started(self) -> ProcessPoolExecutor:
         if self._processes is None:
@@ -135,9 +129,36 @@ def submit(
         signal.pthread_sigmask(signal.SIG_SETMASK, held)
 
 
-def kill_workers(pool: ProcessPoolExecutor) -> None:
-    """End a pool's processes at once, whatever they are doing."""
-    for process in list((pool._processes or {}).values()):
+def shut_down(pool: ProcessPoolExecutor, *, now: bool = False) -> None:
+    """Stop a pool's processes, once each is done with what it has at hand, or `now`; Ctrl-C stops them at once.
+
+    The pool's own thread has ended when this returns, also by an exception: else it and the end of the interpreter both
+    close one pipe, and one of them complains. Waiting for it must not be `Thread.join`, which takes a thread for
+    stopped when Ctrl-C interrupts it (`threading.py`, bpo-45274).
+    """
+    inside: Any = pool
+    thread = inside._executor_manager_thread
+    workers = list((pool._processes or {}).values())
+    if now:
+        _kill(workers)
+    pool.shutdown(wait=False, cancel_futures=True)
+    if thread is None:
+        return
+    try:
+        while thread.is_alive():
+            time.sleep(LOOK_SECONDS / 10)
+    except KeyboardInterrupt:
+        _kill(workers)
+        held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            thread.join()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, held)
+        raise
+
+
+def _kill(workers: Sequence[BaseProcess]) -> None:
+    for process in workers:
         process.kill()
 
 
