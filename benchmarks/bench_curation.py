@@ -12,9 +12,9 @@ out. The peer (`peer_datatrove.py`) lives in an environment of its own; its sett
 *Rules*: one process, texts in memory; code for the rules of code, prose for those of prose; by processor time. The
 cheap ones together go through `Pipeline.apply`, as in a corpus.
 
-*Tokens*: the step against `encode_batch_fast` of the tokenizers library on the same texts in the same batches with the
-same threads, whose tokens nobody takes out of it. The step's time includes reading Parquet, loading the tokenizer,
-checking, sorting and writing.
+*Tokens*: the step against `encode_batch_fast` of the tokenizers library on the same texts in batches of 4 MB (with
+batches of 1 or 40 MB it is slower), with the same threads, whose tokens nobody takes out of it. The step's time
+includes reading Parquet, loading the tokenizer, checking, sorting and writing; imports are in neither.
 
 *Growth*: corpus, signatures, near-duplicates, selection, by two workers, without rules. Above the size of the real
 data, documents come again with every fourth word replaced, so that they share no shingle; one of ten with a word of a
@@ -419,13 +419,15 @@ def tokenise_alone(corpus: Path, tokenizer: Path) -> dict[str, Any]:
     import pyarrow.parquet as pq
     from tokenizers import Tokenizer
 
-    from pretrial.tokens.shards import _batches
-
-    batches = [
-        batch.column("text").to_pylist()
-        for path in sorted(corpus.glob("shard-*.parquet"))
-        for batch in _batches(pq.ParquetFile(path).iter_batches(8192, columns=["bytes", "text"]))
-    ]
+    batches: list[list[str]] = [[]]
+    size = 0
+    for path in sorted(corpus.glob("shard-*.parquet")):
+        for row in pq.read_table(path, columns=["bytes", "text"]).to_pylist():
+            batches[-1].append(row["text"])
+            size += row["bytes"]
+            if size >= 4_000_000:
+                batches.append([])
+                size = 0
     started, spent = time.perf_counter(), time.process_time()
     library = Tokenizer.from_file(str(tokenizer / "tokenizer.json"))
     for batch in batches:
@@ -436,10 +438,13 @@ def tokenise_alone(corpus: Path, tokenizer: Path) -> dict[str, Any]:
 def tokenise_step(corpus: Path, tokenizer: Path, work: Path) -> dict[str, Any]:
     """The step, all documents for training."""
     import numpy as np
+    import pyarrow as pa
 
     from pretrial.corpus.iterate import TRAIN
     from pretrial.tokens.shards import tokenise
 
+    # Imports are in neither time: pyarrow imports pandas at its first conversion, where there is one.
+    pa.array([0]).to_numpy()
     facts = json.loads((corpus / "facts.json").read_text())
     shutil.rmtree(work, ignore_errors=True)
     select = work / "select"
@@ -539,7 +544,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--megabytes", type=float, default=20, help="of the corpus that both tools curate")
     parser.add_argument("--code-megabytes", type=float, default=100, help="of code for the rules")
-    parser.add_argument("--token-megabytes", type=float, default=40, help="of the corpus that is tokenised")
+    parser.add_argument("--token-megabytes", type=float, default=100, help="of the corpus that is tokenised")
     parser.add_argument("--sizes", type=float, nargs="*", default=[100, 300, 1000, 2000], help="megabytes of growth")
     parser.add_argument("--results", type=Path, default=Path(__file__).parent / "results")
     parser.add_argument("--steps", type=Path, nargs=2, help=argparse.SUPPRESS)

@@ -19,7 +19,7 @@ from typing import Any
 from pretrial.store.artefacts import Store
 
 SRC = Path(__file__).resolve().parent.parent / "src"
-COMMAND = [sys.executable, "-c", "from pretrial.cli import main; main()"]
+COMMAND = [sys.executable, "-m", "pretrial"]
 BARE = [sys.executable, __file__]
 """The same command, whose report leaves out pictures and the drawing library: the part that takes seconds."""
 

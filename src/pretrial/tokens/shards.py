@@ -2,8 +2,8 @@
 
 Guarantees: the stream is mark d₁ mark d₂ … mark with the documents in order of the SHA-256 of their text;
 the tokens of a document spell exactly its bytes; the output is the same bytes on every run. Memory holds
-two batches of texts, one that is being encoded while the other is written, and a few numbers per document: tokens wait
-on disk for their place.
+three batches of texts, two that are being encoded while the other is written, and a few numbers per document: tokens
+wait on disk for their place.
 
 It does not choose documents (`pretrial.corpus.select` does) and does not know windows or contexts
 (`pretrial.mixture`).
@@ -15,6 +15,8 @@ import errno
 import hashlib
 import json
 import os
+import struct
+from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import pairwise
@@ -33,7 +35,10 @@ from pretrial.execute.context import Json, StepContext
 from pretrial.tokens.tokenizer import Encoded, TextTokenizer
 
 PARTS = {"train": TRAIN, "held-out": HELD_OUT}
-_BATCH_BYTES = 4_000_000
+_BATCH_BYTES = 2_000_000
+_AHEAD = 2
+"""Batches that are encoded at one time: while the last documents of one are left to one processor core, the other has
+those of the next."""
 _ROWS = 65_536
 _COLUMNS = ("id", "group", "text_sha", "meta", "bytes", "text")
 _SCHEMA = pa.schema([("id", pa.string()), ("group", pa.string()), ("sha", pa.string()), ("meta", pa.string())])
@@ -139,16 +144,16 @@ def _batches(batches: Iterable[Any]) -> Iterator[Any]:
 
 
 def _encoded(tokenizer: TextTokenizer, batches: Iterable[Any]) -> Iterator[tuple[Any, Encoded]]:
-    """Each batch with its texts encoded; the next one is encoded meanwhile."""
-    with ThreadPoolExecutor(1) as ahead:
-        before: tuple[Any, Future[Encoded]] | None = None
+    """Each batch with its texts encoded; the next ones are encoded meanwhile."""
+    with ThreadPoolExecutor(_AHEAD) as ahead:
+        before: deque[tuple[Any, Future[Encoded]]] = deque()
         for batch in batches:
-            after = batch, ahead.submit(tokenizer.encode_raw, batch.column("text").to_pylist())
-            if before is not None:
-                yield before[0], before[1].result()
-            before = after
-        if before is not None:
-            yield before[0], before[1].result()
+            before.append((batch, ahead.submit(tokenizer.encode_raw, batch.column("text").to_pylist())))
+            if len(before) > _AHEAD:
+                batch, encoded = before.popleft()
+                yield batch, encoded.result()
+        for batch, encoded in before:
+            yield batch, encoded.result()
 
 
 def _append(
@@ -164,7 +169,8 @@ def _append(
     # A document at a time: its numbers stay in the processor's cache.
     length, small = np.empty(len(size), np.int64), []
     for index, encoding in enumerate(encoded):
-        ids = np.array(encoding.ids, dtype=np.int64)
+        given = encoding.ids
+        ids = np.frombuffer(struct.pack(f"={len(given)}q", *given), np.int64)  # twice as fast as np.array
         # Cheap, and catches any loss of bytes: a token spells a fixed number of them.
         if int(tokenizer.token_bytes[ids].sum(dtype=np.int64)) != size[index]:
             raise RunError(
