@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -47,13 +47,14 @@ class Derived:
     root: int
 
 
-@dataclass(frozen=True)
+@dataclass
 class Unkept:
-    """A document of another source that `keep` leaves out by its fields; its text was not read."""
+    """Documents of another source that `keep` leaves out by the same value of a field; their texts were not read."""
 
-    bytes: int
     reason: str
-    value: Any = field(compare=False)
+    value: Any
+    documents: int = 0
+    bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -259,17 +260,24 @@ def _of_shard(parent: ArtefactLike, number: int, first: int, pipeline: Pipeline)
     at = 0
     with pq.ParquetFile(parent.file(shard["file"])) as file:
         for group in range(file.num_row_groups):
-            rows = file.read_row_group(group, columns=["id", "group", "bytes", "meta"]).to_pylist()
-            fields = [json.loads(row["meta"]) for row in rows]
-            unkept = [pipeline.unkept(one) for one in fields]
-            texts = (
-                file.read_row_group(group, columns=["text"])["text"].to_pylist() if None in unkept else [""] * len(rows)
-            )
-            for row, own, why, text, root in zip(
-                rows, fields, unkept, texts, roots[at : at + len(rows)].tolist(), strict=True
-            ):
-                if why is not None:
-                    yield Unkept(row["bytes"], why[1], why[2])
+            told = file.read_row_group(group, columns=["bytes", "meta"])
+            # Each part of a split source comes by here with all documents of the whole: one parse, not one for each.
+            fields = json.loads(f"[{','.join(told['meta'].to_pylist())}]")
+            kept: list[int] = []
+            unkept: dict[tuple[str, str], Unkept] = {}
+            for index, (own, size) in enumerate(zip(fields, told["bytes"].to_pylist(), strict=True)):
+                why = pipeline.unkept(own)
+                if why is None:
+                    kept.append(index)
                 else:
-                    yield Derived(Record(row["id"], text, row["id"], own), row["group"], root)
-            at += len(rows)
+                    _, reason, value = why
+                    same = unkept.setdefault((reason, repr(value)), Unkept(reason, value))
+                    same.documents += 1
+                    same.bytes += size
+            yield from unkept.values()
+            if kept:
+                rows = file.read_row_group(group, columns=["id", "group", "text"]).take(kept).to_pylist()
+                for index, row in zip(kept, rows, strict=True):
+                    record = Record(row["id"], row["text"], row["id"], fields[index])
+                    yield Derived(record, row["group"], int(roots[at + index]))
+            at += len(fields)

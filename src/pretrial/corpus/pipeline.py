@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from pretrial.corpus.attributes import ATTRIBUTES
@@ -52,6 +53,8 @@ class Pipeline:
     def __init__(self, config: Mapping[str, Any]) -> None:
         keep: Mapping[str, Any] = config["keep"]
         self._fields = {name: wanted for name, wanted in keep.items() if name not in ATTRIBUTES}
+        # A split source asks this of every document for each of its parts.
+        self._text_fits = lru_cache(4096)(self._does_text_fit)
         self._measures = {name: wanted for name, wanted in keep.items() if name in ATTRIBUTES}
         self._rules = built(config["filter"])
         self._transforms = built(config["transform"], transforms=True)
@@ -74,9 +77,12 @@ class Pipeline:
         """Why a record is not kept by its own fields; `None` where it is."""
         for name, wanted in self._fields.items():
             value = fields.get(name)
-            if not fits(canonical(value) if name == "language" and isinstance(value, str) else value, wanted):
+            if not (self._text_fits(name, value) if isinstance(value, str) else fits(value, wanted)):
                 return KEEP, name, value
         return None
+
+    def _does_text_fit(self, name: str, value: str) -> bool:
+        return fits(canonical(value) if name == "language" else value, self._fields[name])
 
     def apply(self, text: str, fields: Mapping[str, Any]) -> Outcome:
         """Everything from `keep` on."""

@@ -137,8 +137,8 @@ def read_shard(ctx: StepContext) -> Json:
                 tally.skipped[item.reason] += 1
                 continue
             if isinstance(item, Unkept):
-                tally.passed([("read", item.bytes)])
-                tally.unkept(item.reason, item.value)
+                tally.unkept(item.reason, item.value, item.documents)
+                tally.passed([("read", item.bytes)], item.documents)
                 continue
             row: dict[str, Any] | Reject
             if isinstance(item, Reject):
@@ -201,11 +201,11 @@ class _Tally:
         for value in (row["id"].encode(), row["group"].encode(), row["text_sha"], row["meta"].encode()):
             self._content.update(len(value).to_bytes(8, "big") + value)
 
-    def passed(self, steps: Iterable[tuple[str, int]]) -> None:
-        """Count a document at each step that it came through, with its bytes there."""
+    def passed(self, steps: Iterable[tuple[str, int]], documents: int = 1) -> None:
+        """Count a document, or several, at each step that it came through, with the bytes there."""
         for step, size in steps:
             counts = self.funnel[step]
-            counts[0] += 1
+            counts[0] += documents
             counts[1] += size
 
     def took(self, removed: Iterable[tuple[str, Mapping[str, int]]]) -> None:
@@ -213,11 +213,11 @@ class _Tally:
         for rule, kinds in removed:
             self.removed.setdefault(rule, Counter()).update(kinds)
 
-    def unkept(self, name: str, value: Any) -> None:
-        """Count a document that is left out by a field's value; these are not listed."""
+    def unkept(self, name: str, value: Any, documents: int = 1) -> None:
+        """Count documents that are left out by a field's value; these are not listed."""
         counts = self.rejected[KEEP]
         said = f"{name}={_brief(value)}"
-        counts[said if said in counts or len(counts) < VALUES else f"{name}=(other values)"] += 1
+        counts[said if said in counts or len(counts) < VALUES else f"{name}=(other values)"] += documents
 
     def facts(self) -> Json:
         """All of it."""
