@@ -198,6 +198,13 @@ def test_what_names_a_person_or_opens_a_door_goes(text: str, clean: str) -> None
     assert Redact(kinds=())(text, {}).text == text
 
 
+@settings(max_examples=200)
+@given(st.from_regex(redact._KEYS), st.from_regex(redact._ASSIGNED))
+def test_no_key_is_without_the_signs_that_are_looked_for_first(key: str, assigned: str) -> None:
+    assert any(sign in key for sign in redact._KEY_SIGNS)
+    assert any(sign in assigned.casefold() for sign in redact._ASSIGNED_SIGNS)
+
+
 def test_entropy_is_bits_a_character() -> None:
     assert entropy("aaaa") == 0
     assert entropy("abcd") == 2

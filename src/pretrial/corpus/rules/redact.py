@@ -1,9 +1,8 @@
 """Redaction of what should not be learned: e-mail addresses, addresses of machines, keys.
 
 Guarantees: linear in the text; what is taken out is counted in bytes by kind and leaves a mark in its place, as
-StarCoder did (arXiv 2305.06161, section 3.4). Redaction by pattern misses things: it lowers what a model can
-repeat, and proves
-nothing.
+StarCoder did (arXiv 2305.06161, section 3.4). Redaction by pattern misses things: it lowers what a model can repeat,
+and proves nothing.
 Does not: find names of people, telephone numbers or passwords.
 """
 
@@ -40,10 +39,17 @@ _KEYS = re.compile(
     """,
     re.VERBOSE,
 )
+_KEY_SIGNS = (
+    " KEY-----", "AKIA", "ASIA", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "xoxa-", "xoxb-",
+    "xoxp-", "xoxr-", "xoxs-", "sk_live_", "AIza", "hf_", "eyJ",
+)  # fmt: skip
+"""One of them stands in whatever `_KEYS` matches: most texts have none, and this is far sooner seen."""
 _ASSIGNED = re.compile(
     r"(?i)(?:api[_-]?key|secret|token|passwd|password|access[_-]?key)[\"']?\s{0,8}[:=]>?\s{0,8}[\"']"
     r"(?P<value>[A-Za-z0-9+/=_.-]{20,512})[\"']"
 )
+_ASSIGNED_SIGNS = ("key", "secret", "token", "passw")
+"""One of them stands, cases folded, in whatever `_ASSIGNED` matches."""
 _LEAST_ENTROPY = 3.5
 _EXAMPLES = ("example.com", "example.org", "example.net", "localhost", ".invalid", ".test", ".example")
 
@@ -54,9 +60,8 @@ class Redact:
 
     E-mail addresses of example domains stay, as do private, loopback and documentation addresses of machines (they
     name nobody) and version numbers of four parts behind a `v` or a dot. A key is what has the form of a known
-    service's key, or a value in quotes that is assigned to a name such as `secret` or `api_key`, with at least 3.5
-    bits a
-    character.
+    service's key, or a value in quotes that is assigned to a name such as `secret` or `api_key`, with at least 3.5 bits
+    a character.
     """
 
     name: ClassVar[str] = "redact"
@@ -88,7 +93,8 @@ class Redact:
 
         result = text
         if "key" in self.kinds:
-            result = _KEYS.sub(swap("key", self.key, lambda _: False), result)
+            if any(sign in result for sign in _KEY_SIGNS):
+                result = _KEYS.sub(swap("key", self.key, lambda _: False), result)
 
             def value(match: re.Match[str]) -> str:
                 secret = match["value"]
@@ -98,7 +104,10 @@ class Redact:
                 begin = match.start("value") - match.start()
                 return match.group()[:begin] + self.key + match.group()[begin + len(secret) :]
 
-            result = _ASSIGNED.sub(value, result)
+            # `casefold`, since (?i) also takes a long s for an s, and the sign for kelvin for a k.
+            folded = result.casefold()
+            if any(sign in folded for sign in _ASSIGNED_SIGNS):
+                result = _ASSIGNED.sub(value, result)
         if "email" in self.kinds and "@" in result:
             result = _EMAIL.sub(swap("email", self.email, lambda found: found.lower().endswith(_EXAMPLES)), result)
         if "ip" in self.kinds:
