@@ -19,7 +19,8 @@ ORDER = ("study", "plan", "corpus", "tokens", "mixture", "model", "train", "eval
 BASE = ("errors", "store", "benchmarks")
 """Rooms that all may import and that import none of the others."""
 COMPOSERS = (
-    "cli", "cli_corpus", "trials", "places", "running", "findings", "inspecting", "terminal", "notebook", "__init__",
+    "cli", "cli_common", "cli_corpus", "trials", "places", "running", "findings", "inspecting", "terminal", "notebook",
+    "__init__", "__main__",
 )  # fmt: skip
 """What puts rooms together; no room imports them."""
 WORDS = {"kinds", "paper", "attributes", "languages", "registry", "readers.catalogue"}

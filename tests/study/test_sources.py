@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pretrial.corpus.paper import SHARES, shares
 from pretrial.errors import RequestError
 from pretrial.study import Source, Study, parse_study
-from pretrial.study.resolve import rounded
+from pretrial.study.mixtures import rounded
 from pretrial.study.schema import NearDuplicates
 
 Make = Callable[..., Study]

@@ -1,8 +1,8 @@
 """From a study to its steps: what is made from what, under which recipe.
 
-One step per corpus, tokenizer, token file, checkpoint and evaluation. Checkpoints are shared: a training step is
-named by its trajectory up to where it stops, so variants with a common prefix, and variants that branch from one
-another, meet in the same step without anyone asking.
+One step per corpus, tokenizer, token file, checkpoint and evaluation; those up to the token files come from `corpora`.
+Checkpoints are shared: a training step is named by its trajectory up to where it stops, so variants with a common
+prefix, and variants that branch from one another, meet in the same step without anyone asking.
 """
 
 from __future__ import annotations
@@ -15,18 +15,15 @@ from typing import Any
 
 from pretrial.benchmarks.items import TASKS as BENCHMARKS
 from pretrial.benchmarks.items import bench_config, check_bench
-from pretrial.corpus import spec as corpus
-from pretrial.corpus.contamination import spec as contamination
-from pretrial.corpus.near import spec as near
 from pretrial.errors import RequestError
 from pretrial.evaluate import spec as evaluate
 from pretrial.mixture import spec as mixture
+from pretrial.plan.corpora import corpora, vocabulary_of
 from pretrial.plan.courses import Course, courses
 from pretrial.plan.steps import Step
 from pretrial.store.artefacts import FileHashes
 from pretrial.store.identity import fingerprint
 from pretrial.study.schema import Study
-from pretrial.tokens import spec as tokens
 from pretrial.train import spec as train
 
 Json = dict[str, Any]
@@ -160,16 +157,14 @@ class _Builder:
         self.options = options
         self.steps: dict[str, Step] = {}
         self._bench_configs: dict[str, Json] = {}
-        self.scans: tuple[str, ...] = ()
 
     def build(self) -> Graph:
         study = self.study
         self._check_suites()
-        vocabulary = self._vocabulary()
-        self.courses = courses(study, vocabulary)
-        self.vocabulary = vocabulary
-        self._corpora()
-        self._tokens()
+        self.vocabulary = vocabulary_of(study, self.options.data)
+        self.courses = courses(study, self.vocabulary)
+        texts = corpora(study, self.options.data, self.options.hashes)
+        self.steps.update(texts.steps)
         chosen = [v for v in study.variants if not self.options.only or v in self.options.only]
         marks = {variant: marks_of(study, self.courses[variant]) for variant in chosen}
         checkpoints = self._training(marks)
@@ -190,8 +185,8 @@ class _Builder:
             evaluations=tuple(evaluations),
             anchors=anchors,
             ledgers=ledgers,
-            scans=self.scans,
-            vocabulary=vocabulary,
+            scans=texts.scans,
+            vocabulary=self.vocabulary,
             options=self.options,
         )
 
@@ -211,240 +206,6 @@ class _Builder:
                 where=self.study.where("evaluate"),
                 remedy="Take cloze out of evaluate, or use a longer context.",
             )
-
-    def _vocabulary(self) -> int:
-        request = self.study.tokenizer
-        if request.train is not None:
-            return request.train.vocabulary
-        return tokens.vocabulary_of(self._tokenizer_file())
-
-    def _tokenizer_file(self) -> Path:
-        named = self.study.tokenizer.file or ""
-        where = self.study.where("tokenizer.file")
-        if named.startswith("{data}"):
-            if self.options.data is None:
-                raise RequestError(
-                    f"{named} lies in the data folder, and none was named",
-                    where=where,
-                    remedy="Name it: --data DIR, or set PRETRIAL_DATA.",
-                )
-            path = self.options.data / named.removeprefix("{data}").lstrip("/")
-        else:
-            path = Path(self.study.folder or ".") / Path(named).expanduser()
-        if not path.is_file():
-            raise RequestError(
-                f"the tokenizer file {path} is not there",
-                where=where,
-                remedy="Name a tokenizer.json in the format of the tokenizers library.",
-            )
-        return path
-
-    # -- corpora and tokens --------------------------------------------------------------------------------------
-
-    def _corpora(self) -> None:
-        study, options = self.study, self.options
-        folder = Path(study.folder) if study.folder else Path.cwd()
-        made = study.made_sources
-        for name in (name for name in _parents_first(study) if name in made):
-            source = study.sources[name]
-            where = study.where(f"sources.{name}.read")
-            config = corpus.source_config(source, where=where)
-            settings = corpus.source_settings(source, options.data, folder, name=name, where=where)
-            snapshot = corpus.snapshot_config(config)
-            inputs = {} if source.parent is None else {"parent": f"corpus {source.parent}"}
-            if snapshot is not None:
-                # Sources that read the same of the installation share the step.
-                inputs["snapshot"] = self._add(
-                    Step(
-                        name=f"snapshot {fingerprint(snapshot)[:6]} of {snapshot['kind']}",
-                        kind="snapshot",
-                        version=corpus.SEMANTICS["snapshot"],
-                        function="pretrial.corpus.snapshot:take_snapshot",
-                        config=snapshot,
-                        settings={"state": corpus.installed_state()},
-                        changeable=True,
-                        group="corpora",
-                    )
-                )
-            self._add(
-                Step(
-                    name=f"corpus {name}",
-                    kind="corpus",
-                    version=corpus.SEMANTICS["corpus"],
-                    function="pretrial.corpus.read:read_corpus",
-                    config=corpus.corpus_config(config, corpus.input_fingerprint(config, settings, options.hashes)),
-                    settings=settings,
-                    inputs=inputs,
-                    group="corpora",
-                    about={"source": name},
-                )
-            )
-        self._add(
-            Step(
-                name="selection of documents",
-                kind="select",
-                version=corpus.SEMANTICS["select"],
-                function="pretrial.corpus.select:select_documents",
-                config=corpus.select_config(
-                    list(made),
-                    set(study.trained_sources),
-                    study.roots,
-                    study.transfer_sources,
-                ),
-                settings={"where": {name: study.where(f"sources.{name}") for name in study.sources}},
-                inputs={
-                    **{f"corpus:{name}": f"corpus {name}" for name in made},
-                    **self._near_duplicates(),
-                    **self._contamination(),
-                },
-                group="corpora",
-            )
-        )
-
-    def _near_duplicates(self) -> dict[str, str]:
-        """The search for near-duplicates over all sources that are read, as an input."""
-        asked = self.study.near_duplicates
-        if asked is None:
-            return {}
-        chosen = near.settings(asked.threshold, asked.words)
-        sources = self.study.sources
-        read = [name for name, source in sources.items() if source.parent is None]
-        found = {"near": self._search("near-duplicates", read, chosen)}
-        used = {*self.study.trained_sources, *self.study.transfer_sources}
-        edited = [name for name in sources if name in used and self._edited(name)]
-        if edited:
-            # Texts that became alike: what is held out must not train in another state.
-            found["near-edited"] = self._search("near-duplicates among edited sources", [*read, *edited], chosen)
-        return found
-
-    def _edited(self, name: str) -> bool:
-        """Whether a source is derived and its texts, or its parent's, were changed."""
-        source = self.study.sources[name]
-        if source.parent is None:
-            return False
-        return bool(source.filter or source.transform) or self._edited(source.parent)
-
-    def _search(self, name: str, among: Sequence[str], chosen: near.Settings) -> str:
-        inputs: dict[str, str] = {}
-        for source in among:
-            inputs[f"corpus:{source}"] = f"corpus {source}"
-            inputs[f"signatures:{source}"] = self._add(
-                Step(
-                    name=f"signatures of {source}",
-                    kind="near-signatures",
-                    version=near.SEMANTICS["near-signatures"],
-                    function="pretrial.corpus.near.signatures:sign_corpus",
-                    config=near.signature_config(chosen),
-                    inputs={"corpus": f"corpus {source}"},
-                    group="corpora",
-                    about={"source": source},
-                )
-            )
-        return self._add(
-            Step(
-                name=name,
-                kind="near-duplicates",
-                version=near.SEMANTICS["near-duplicates"],
-                function="pretrial.corpus.near.clusters:find_near_duplicates",
-                config=near.near_config(chosen, among),
-                inputs=inputs,
-                group="corpora",
-            )
-        )
-
-    def _contamination(self) -> dict[str, str]:
-        """Items of the benchmarks in use, in each source that is trained on, as inputs."""
-        study = self.study
-        bench = [task for task in study.evaluate.tasks if task in BENCHMARKS]
-        if not bench:
-            return {}
-        data = self.options.data
-        assert data is not None  # _check_suites: the benchmarks' files are there.
-        index = self._add(
-            Step(
-                name="benchmark texts",
-                kind="contamination-index",
-                version=contamination.SEMANTICS["contamination-index"],
-                function=contamination.FUNCTIONS["contamination-index"],
-                config=contamination.index_config(bench, data, digest=self.options.hashes.hash),
-                settings=contamination.index_settings(data),
-                group="corpora",
-            )
-        )
-        inputs: dict[str, str] = {}
-        for name in dict.fromkeys(study.root(source) for source in study.trained_sources):
-            inputs[f"contamination:{name}"] = self._add(
-                Step(
-                    name=f"benchmark items in {name}",
-                    kind="contamination",
-                    version=contamination.SEMANTICS["contamination"],
-                    function=contamination.FUNCTIONS["contamination"],
-                    config=contamination.scan_config(),
-                    inputs={"corpus": f"corpus {name}", "index": index},
-                    group="corpora",
-                    about={"source": name},
-                )
-            )
-        # Also where they stay, it is counted which arm has which.
-        self.scans = tuple(inputs.values())
-        return inputs if study.decontaminate else {}
-
-    def _tokens(self) -> None:
-        study = self.study
-        request = study.tokenizer
-        if request.train is not None:
-            shares = request.train.shares
-            self._add(
-                Step(
-                    name="tokenizer",
-                    kind="tokenizer",
-                    version=tokens.SEMANTICS["tokenizer"],
-                    function="pretrial.tokens.tokenizer:train_tokenizer",
-                    config={
-                        "vocabulary": request.train.vocabulary,
-                        "shares": {name: [s.numerator, s.denominator] for name, s in shares.items()},
-                        "sample_bytes": tokens.SAMPLE_BYTES,
-                    },
-                    inputs={
-                        "select": "selection of documents",
-                        **{f"corpus:{name}": f"corpus {name}" for name in shares},
-                    },
-                    parts={"select": tuple(shares), **{f"corpus:{name}": ("documents",) for name in shares}},
-                    group="tokens",
-                )
-            )
-        else:
-            path = self._tokenizer_file()
-            self._add(
-                Step(
-                    name="tokenizer",
-                    kind="tokenizer",
-                    version=tokens.SEMANTICS["tokenizer"],
-                    function="pretrial.tokens.tokenizer:import_tokenizer",
-                    config={"sha256": self.options.hashes.hash(path)},
-                    settings={"file": str(path)},
-                    group="tokens",
-                )
-            )
-        for name in (*study.trained_sources, *study.transfer_sources):
-            for part in ("train", "held-out") if name in study.trained_sources else ("held-out",):
-                self._add(
-                    Step(
-                        name=f"tokens of {name} ({part})",
-                        kind="tokens",
-                        version=tokens.SEMANTICS["tokens"],
-                        function="pretrial.tokens.shards:tokenise",
-                        config={"source": name, "part": part},
-                        inputs={
-                            "corpus": f"corpus {name}",
-                            "select": "selection of documents",
-                            "tokenizer": "tokenizer",
-                        },
-                        parts={"select": (name,), "corpus": ("documents",)},
-                        group="tokens",
-                        about={"source": name, "part": part},
-                    )
-                )
 
     # -- training ------------------------------------------------------------------------------------------------
 
@@ -705,18 +466,6 @@ class _Builder:
                 about={"variant": variant, "seed": seed},
             )
         )
-
-
-def _parents_first(study: Study) -> list[str]:
-    """The sources, each after the one that it is made from; else in the order of the study."""
-    ordered: dict[str, None] = {}
-    for name in study.sources:
-        line, at = [name], study.sources[name].parent
-        while at is not None:
-            line.append(at)
-            at = study.sources[at].parent
-        ordered.update(dict.fromkeys(reversed(line)))
-    return list(ordered)
 
 
 _DATA_FIELDS = ("start", "sources", "shares", "first_draw", "pattern_start")

@@ -21,9 +21,10 @@ from pretrial.evaluate import spec as evaluate
 from pretrial.model.spec import PRESETS
 from pretrial.study import form as forms
 from pretrial.study.form import Form, Kind, StudyForm, strip
-from pretrial.study.resolve import LEAST_STAGE_STEPS, LEAST_WARMUP_STEPS, LONGEST_PERIOD
+from pretrial.study.mixtures import LONGEST_PERIOD
 from pretrial.study.tasks import METRICS, TASKS, unit
 from pretrial.study.units import format_share
+from pretrial.study.variants import LEAST_STAGE_STEPS, LEAST_WARMUP_STEPS
 
 _TITLES: dict[type[Form], str] = {
     StudyForm: "The study",

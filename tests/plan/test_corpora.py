@@ -1,0 +1,61 @@
+"""Steps of corpora, the tokenizer and token files: which are made, and from what."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pretrial.plan.graph import Graph
+
+Plan = Callable[..., Graph]
+
+
+def test_a_tokenizer_file_is_known_by_its_bytes(plan: Plan, tmp_path: Path) -> None:
+    described = {"model": {"type": "BPE", "vocab": {"a": 0, "b": 1}}, "added_tokens": []}
+    path = tmp_path / "tokenizer.json"
+    path.write_text(json.dumps(described))
+    graph = plan(tokenizer={"file": str(path)})
+    assert graph.vocabulary == 3, "its own ids and the mark"
+    assert graph.steps["tokenizer"].function.endswith(":import_tokenizer")
+    assert graph.steps["tokenizer"].settings == {"file": str(path)}
+    assert set(graph.steps["tokenizer"].config) == {"sha256"}
+
+
+def test_benchmark_items_are_looked_for_also_where_they_may_stay(plan: Plan, data_dir: Path) -> None:
+    pytest.importorskip("lm_eval")
+    pytest.importorskip("datasets")
+    for decontaminate in (True, False):
+        graph = plan(data=data_dir, evaluate={"tasks": ["held-out", "piqa"]}, decontaminate=decontaminate)
+        assert {graph.steps[name].kind for name in graph.scans} == {"contamination"}
+        assert set(graph.scans) <= set(graph.wanted())
+        select = graph.steps["selection of documents"].inputs
+        assert any(name.startswith("contamination:") for name in select) == decontaminate
+
+
+def test_derived_sources_that_nothing_uses_cannot_stop_a_study(plan: Plan, sources: dict[str, Any]) -> None:
+    derived = {
+        "idle": {"from": "code", "keep": {"language": "none has this"}},
+        "below": {"from": "idle"},
+        "way": {"from": "code", "filter": ["no-code"]},
+        "end": {"from": "way"},
+    }
+    mixtures = {"text": {"prose": "100%"}, "mixed": {"prose": "50%", "end": "50%"}}
+    graph = plan(sources=sources | derived, mixtures=mixtures)
+    made = {step.about["source"] for step in graph.steps.values() if step.kind == "corpus"}
+    assert made == {"prose", "code", "letters", "way", "end"}
+    select = graph.steps["selection of documents"]
+    assert set(select.config["sources"]) | set(select.config["derived"]) == made
+    assert {name for name in select.inputs if name.startswith("corpus:")} == {f"corpus:{name}" for name in made}
+    assert any("'idle'" in warning for warning in graph.study.warnings)
+
+
+def test_a_source_that_only_the_tokenizer_sees_is_made(plan: Plan, sources: dict[str, Any]) -> None:
+    code = sources["code"] | {"split": "language"}
+    tokenizer = {"train": {"vocabulary": 300, "from": {"prose": "50%", "code/python": "50%"}}}
+    graph = plan(sources=sources | {"code": code}, tokenizer=tokenizer)
+    assert graph.steps["tokenizer"].inputs["corpus:code/python"] == "corpus code/python"
+    assert graph.steps["corpus code/python"].inputs["parent"] == "corpus code"
