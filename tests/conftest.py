@@ -141,6 +141,14 @@ def tried(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def corpora(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the corpora of the smoke study."""
+    folder = tmp_path_factory.mktemp("corpora")
+    smoke.write_corpora(folder)
+    return folder
+
+
 @pytest.fixture
 def place(tmp_path: Path, tried: Path, calm: None) -> smoke.Place:
     """A smoke study that nobody has run yet."""

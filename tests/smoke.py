@@ -105,6 +105,28 @@ def write_corpora(folder: Path, *, documents: int = 240) -> None:
         (folder / f"{name}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
+def planned(corpora: Path, **fields: Any) -> dict[str, Any]:
+    """A study of these corpora as a mapping, but for its variants; `fields` are added, or replace what is there."""
+    return {
+        "schema": 1,
+        "model": {"layers": 1, "width": 16, "heads": 2, "feed-forward": 32},
+        "tokenizer": {"train": {"vocabulary": 300, "from": {"prose": "50%", "code": "50%"}}},
+        "smoke": True,
+        "sources": {
+            name: {"read": {"jsonl": str(corpora / f"{file}.jsonl")}, "group": "book"}
+            for name, file in (("prose", "prose-*"), ("code", "code"), ("letters", "letters"))
+        },
+        "mixtures": {"text": {"prose": "100%"}, "mixed": {"prose": "50%", "code": "50%"}},
+        "training": {
+            "batch": 1024,
+            "optimizer": {"adamw": {"lr": 0.01}},
+            "schedule": {"linear": {"warmup": 2048, "floor": "10%"}, "clock": "variant"},
+        },
+        "carry": ["weights", "optimizer", "data"],
+        **fields,
+    }
+
+
 @dataclass(frozen=True)
 class Place:
     """A folder that holds the smoke study, its corpora, its store and its workspace."""
@@ -185,6 +207,15 @@ def make_place(folder: Path, trial: Path | None = None) -> Place:
         (place.store / "compiled").mkdir(parents=True)
         shutil.copy(trial, place.store / "compiled" / "trial.json")
     return place
+
+
+def flip(path: Path) -> None:
+    """Change one byte and nothing that shows without reading."""
+    stat = path.stat()
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(bytes(data))
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:

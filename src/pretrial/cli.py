@@ -7,7 +7,6 @@ machine would read has `--json`; people get tables on a terminal and plain lines
 from __future__ import annotations
 
 import errno
-import json
 import os
 import sys
 from collections.abc import Callable
@@ -19,8 +18,22 @@ os.environ.setdefault("DO_NOT_TRACK", "1")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 import typer
-from rich.console import Console
 
+from pretrial.cli_common import (
+    AsJson,
+    Cluster,
+    Data,
+    Refresh,
+    Seed,
+    StorePath,
+    StudyPath,
+    Variant,
+    Workers,
+    Workspace,
+    out,
+    print_json,
+    resumable,
+)
 from pretrial.cli_corpus import corpus
 from pretrial.errors import Interrupted, PretrialError, RequestError
 
@@ -42,21 +55,6 @@ export = typer.Typer(help="Take models out of a study.", no_args_is_help=True)
 app.add_typer(export, name="export")
 app.add_typer(corpus, name="corpus")
 
-StudyPath = Annotated[Path, typer.Argument(help="The study file.", show_default=False)]
-Workspace = Annotated[
-    Path | None,
-    typer.Option(help="Folder of this study's logs and report. [default: pretrial-runs/STUDY beside the file]"),
-]
-StorePath = Annotated[
-    Path | None,
-    typer.Option(
-        help="Folder of all artefacts, shared by all studies. [default: PRETRIAL_STORE, or pretrial-runs/.store]"
-    ),
-]
-Data = Annotated[
-    Path | None, typer.Option(help="Folder that {data} stands for in study files. [default: PRETRIAL_DATA]")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a machine to read.")]
 Only = Annotated[
     list[str] | None, typer.Option("--only", help="Only this variant (and the baseline). May be repeated.")
 ]
@@ -143,18 +141,9 @@ def run(
         str | None,
         typer.Option(help="Only these of the study's seeds, such as 1 or 1,2.", show_default=False),
     ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(min=1, help="Worker processes for corpora and tokens. [default: all processors]"),
-    ] = None,
-    cluster: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ADDRESS",
-            help="Ray cluster that makes corpora instead: HOST:PORT, auto or local. [default: PRETRIAL_CLUSTER]",
-        ),
-    ] = None,
-    refresh: Annotated[bool, typer.Option(help="Read installed packages again.")] = False,
+    workers: Workers = None,
+    cluster: Cluster = None,
+    refresh: Refresh = False,
     retry: Annotated[bool, typer.Option(help="Try again what failed for good before.")] = False,
     accept_record: Annotated[
         bool,
@@ -176,7 +165,7 @@ def run(
     chosen = None
     if seeds is not None:
         chosen = parse_seeds(seeds, trial.study.seeds)
-    try:
+    with resumable():
         outcome = trial.run(
             only=only or (),
             seeds=chosen,
@@ -187,10 +176,6 @@ def run(
             accept_record=accept_record,
             quiet=as_json,
         )
-    except Interrupted as error:
-        raise Interrupted(
-            f"{error.what}; nothing that was finished is lost", remedy="Run the same command again to go on."
-        ) from None
     if as_json:
         print_json(
             {
@@ -278,9 +263,9 @@ def report(
 @export.command("model")
 def export_model(
     study: StudyPath,
-    variant: Annotated[str, typer.Argument(help="The variant.", show_default=False)],
+    variant: Variant,
     to: Annotated[Path, typer.Argument(help="Folder to write.", show_default=False)],
-    seed: Annotated[int | None, typer.Option(help="Seed. [default: the study's first]")] = None,
+    seed: Seed = None,
     tokens: Annotated[int | None, typer.Option(help="Token count of the checkpoint. [default: the end]")] = None,
     dtype: Annotated[str, typer.Option(help="float32 or bfloat16.")] = "float32",
     workspace: Workspace = None,
@@ -321,16 +306,6 @@ def parse_seeds(text: str, known: tuple[int, ...]) -> tuple[int, ...]:
             remedy=f"It has {', '.join(map(str, known))}.",
         )
     return seeds
-
-
-def out() -> Console:
-    """Standard output; plain and unwrapped where it is no terminal."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 120)
-
-
-def print_json(value: Any) -> None:
-    """JSON on standard output."""
-    print(json.dumps(value, ensure_ascii=False, indent=1))
 
 
 def main() -> None:

@@ -10,28 +10,28 @@ from typing import Annotated, Any
 
 import typer
 
-from pretrial.errors import Interrupted, RequestError
+from pretrial.cli_common import (
+    AsJson,
+    Cluster,
+    Data,
+    Refresh,
+    Seed,
+    StorePath,
+    StudyPath,
+    Variant,
+    Workers,
+    Workspace,
+    out,
+    print_json,
+    resumable,
+)
+from pretrial.errors import RequestError
 
 corpus = typer.Typer(
     help="See the corpora: what was kept and dropped, why, and where a token comes from.", no_args_is_help=True
 )
 
-StudyPath = Annotated[Path, typer.Argument(help="The study file.", show_default=False)]
 SourceName = Annotated[str, typer.Argument(metavar="SOURCE", help="The source.", show_default=False)]
-Workspace = Annotated[
-    Path | None,
-    typer.Option(help="Folder of this study's logs and report. [default: pretrial-runs/STUDY beside the file]"),
-]
-StorePath = Annotated[
-    Path | None,
-    typer.Option(
-        help="Folder of all artefacts, shared by all studies. [default: PRETRIAL_STORE, or pretrial-runs/.store]"
-    ),
-]
-Data = Annotated[
-    Path | None, typer.Option(help="Folder that {data} stands for in study files. [default: PRETRIAL_DATA]")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a machine to read.")]
 
 
 def _tokens(text: str) -> int:
@@ -53,17 +53,9 @@ def build(
     source: Annotated[
         list[str] | None, typer.Option("--source", metavar="NAME", help="Only this source. May be repeated.")
     ] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Worker processes. [default: all processors, at most 8]")
-    ] = None,
-    cluster: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ADDRESS",
-            help="Ray cluster that makes corpora instead: HOST:PORT, auto or local. [default: PRETRIAL_CLUSTER]",
-        ),
-    ] = None,
-    refresh: Annotated[bool, typer.Option(help="Read installed packages again.")] = False,
+    workers: Workers = None,
+    cluster: Cluster = None,
+    refresh: Refresh = False,
     as_json: AsJson = False,
 ) -> None:
     """Make the corpora and nothing else; show what every step kept and dropped.
@@ -73,23 +65,21 @@ def build(
 
     Example: `pretrial corpus build studies/quickstart.yaml --source prose`
     """
-    from pretrial.cli import out, print_json
     from pretrial.inspecting.build import RefusedError
 
     trial = _trial(study, workspace, store, data)
     refused: RefusedError | None = None
     try:
-        built = trial.build_corpora(source or (), workers=workers, cluster=cluster, refresh=refresh, quiet=as_json)
-    except Interrupted as error:
-        raise Interrupted(
-            f"{error.what}; nothing that was finished is lost", remedy="Run the same command again to go on."
-        ) from None
+        with resumable():
+            built = trial.build_corpora(source or (), workers=workers, cluster=cluster, refresh=refresh, quiet=as_json)
     except RefusedError as error:
         refused, built = error, error.built
     corpora, unused = built.corpora, [name for name in built.sources if name in built.corpora.unused]
     made = [name for name in built.sources if name not in unused and corpora.find(f"corpus {name}") is not None]
     funnels = [corpora.funnel(name) for name in made]
     if as_json:
+        from pretrial.inspecting.exposure import unequal
+
         print_json(
             {
                 "study": trial.study.name,
@@ -98,6 +88,7 @@ def build(
                 "failures": built.failures,
                 "error": str(refused) if refused is not None else None,
                 "unused": unused,
+                "contaminated_differently": unequal(corpora),
                 "sources": funnels,
             }
         )
@@ -134,8 +125,6 @@ def inspect(
 
     Example: `pretrial corpus inspect studies/quickstart.yaml python --measure comment-share`
     """
-    from pretrial.cli import out, print_json
-
     corpora = _trial(study, workspace, store, data).corpora()
     said = corpora.inspect(source, fields=field or (), measures=measure or (), hits=hits, top=top)
     if as_json:
@@ -157,7 +146,7 @@ def sample(
         str | None,
         typer.Option(
             metavar="NAME[/REASON]",
-            help="Documents that this rule dropped, or those for one of its reasons.",
+            help="Documents that this rule dropped, or those for one of its reasons; read: what readers skipped.",
             show_default=False,
         ),
     ] = None,
@@ -168,7 +157,7 @@ def sample(
             "--class",
             metavar="NAME",
             help="Documents of a class: train, held-out, duplicate, excluded, near-duplicate, near-held-out, "
-            "contaminated; or quarantined: what could not be used.",
+            "contaminated; or skipped: what readers left out; or quarantined: what could not be used.",
             show_default=False,
         ),
     ] = None,
@@ -188,8 +177,6 @@ def sample(
 
     Example: `pretrial corpus sample studies/quickstart.yaml prose --rule no-code -n 3`
     """
-    from pretrial.cli import out, print_json
-
     corpora = _trial(study, workspace, store, data).corpora()
     said = corpora.sample(
         source, rule=rule, kept=kept, of=of, n=number, seed=seed, characters=characters, listed=listed
@@ -219,8 +206,6 @@ def card(
 
     Example: `pretrial corpus card studies/quickstart.yaml --all --out cards`
     """
-    from pretrial.cli import out
-
     trial = _trial(study, workspace, store, data)
     if every == (source is not None):
         raise RequestError("which source?", remedy="Name one, or say --all.")
@@ -245,7 +230,7 @@ def card(
 @corpus.command()
 def trace(
     study: StudyPath,
-    variant: Annotated[str, typer.Argument(help="The variant.", show_default=False)],
+    variant: Variant,
     token: Annotated[
         int,
         typer.Option(
@@ -258,7 +243,7 @@ def trace(
     workspace: Workspace = None,
     store: StorePath = None,
     data: Data = None,
-    seed: Annotated[int | None, typer.Option(help="Seed. [default: the study's first]")] = None,
+    seed: Seed = None,
     around: Annotated[int, typer.Option(min=0, help="Characters of text on each side.")] = 200,
     as_json: AsJson = False,
 ) -> None:
@@ -266,8 +251,6 @@ def trace(
 
     Example: `pretrial corpus trace studies/quickstart.yaml "balanced→text" --token 100K`
     """
-    from pretrial.cli import out, print_json
-
     said = _trial(study, workspace, store, data).corpora().trace(variant, token, seed=seed, around=around)
     if as_json:
         print_json(said)

@@ -7,12 +7,17 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from pretrial.errors import RequestError, RunError
-from pretrial.execute.runner import FailedInputError, Observer, Runner
+from pretrial.execute.progress import Timer
+from pretrial.execute.runner import FailedInputError, Observer, Runner, Took
+from pretrial.plan import cost
 from pretrial.plan.graph import Graph
 from pretrial.plan.sizes import Figure
+from pretrial.plan.steps import Step
 from pretrial.plan.view import passes
+from pretrial.store.artefacts import Store
 from pretrial.store.identity import differences
 from pretrial.study.problems import join
 from pretrial.train.record import processors
@@ -24,6 +29,83 @@ _NAMED = 5
 def default_workers() -> int:
     """Worker processes: as many as processors that we may use, at most 8."""
     return max(1, min(_MOST_WORKERS, processors()))
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How missing steps are made.
+
+    Attributes:
+        workers: processes for corpora on this machine.
+        cluster: address of a Ray cluster that makes corpora instead; empty for none.
+        refresh: whether installed packages are read again.
+        retry: whether what failed for good before is tried again.
+        quiet: whether no progress is shown.
+    """
+
+    workers: int
+    cluster: str
+    refresh: bool
+    retry: bool
+    quiet: bool
+
+    @classmethod
+    def asked(cls, workers: int | None, cluster: str | None, *, refresh: bool, retry: bool, quiet: bool) -> Manner:
+        """What was asked for; workers and cluster have defaults of the machine and of its environment."""
+        named = os.environ.get("PRETRIAL_CLUSTER", "") if cluster is None else cluster
+        return cls(workers or default_workers(), named, refresh, retry, quiet)
+
+
+def maker(
+    store: Store,
+    graph: Graph,
+    manner: Manner,
+    speeds: cost.Speeds,
+    observer: Observer,
+    *,
+    what: str,
+    stop: Callable[[], bool],
+    accepted: Runner | None = None,
+) -> Runner:
+    """A runner that makes steps in this manner, and keeps how long each took for later forecasts."""
+
+    def made(step: Step, took: Took) -> None:
+        cost.measure(step, took.seconds, graph, speeds, total=took.total, done=took.units)
+        speeds.save()
+
+    return Runner(
+        store,
+        graph.steps.values(),
+        observer,
+        workers=manner.workers,
+        cluster=manner.cluster,
+        what=what,
+        holder=graph.study.name,
+        stop=stop,
+        retry=manner.retry,
+        accepted=accepted,
+        on_made=made,
+    )
+
+
+def outstanding(graph: Graph, runner: Runner, wanted: Sequence[str], *, refresh: bool) -> list[str]:
+    """What is `needed`, once what is installed is held on to as it was read, or with `refresh` to be read again."""
+    if refresh:
+        for step in graph.steps.values():
+            if step.changeable:
+                runner.forget(step.name)
+    runner.keep()
+    missing = needed(graph, runner, wanted)
+    runner.store.hashes.save()
+    return missing
+
+
+def timer(graph: Graph, forecast: cost.Forecast, missing: Sequence[str]) -> Timer:
+    """Time left for the missing steps."""
+    return Timer(
+        {name: forecast.seconds[name].value for name in missing},
+        {name: step.group for name, step in graph.steps.items()},
+    )
 
 
 def needed(graph: Graph, runner: Runner, wanted: Sequence[str]) -> list[str]:

@@ -8,7 +8,6 @@ Importing it loads neither torch nor pyarrow, so a plan is instant and a finishe
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,23 +15,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pretrial.errors import RequestError
-from pretrial.execute.progress import Progress, Quiet, Timer
-from pretrial.execute.runner import Observer, Runner, Took
+from pretrial.execute.progress import Progress, Quiet
+from pretrial.execute.runner import Observer, Runner
 from pretrial.places import Places, Workspace, folder_bytes, places
 from pretrial.plan import cost
 from pretrial.plan.graph import Graph, Options, build_graph, recipe_json
 from pretrial.plan.registration import History, files_of, history, register
 from pretrial.plan.sizes import sizes, windows
-from pretrial.plan.steps import Step
 from pretrial.plan.view import describe, untestable, warnings
 from pretrial.running import (
+    Manner,
     check_epochs,
     data_steps,
-    default_workers,
+    maker,
     needed,
     nothing,
+    outstanding,
     own_failures,
     stopping,
+    timer,
     warn_of_changes,
 )
 from pretrial.store.artefacts import DamagedError, Store, where_writable
@@ -289,29 +290,11 @@ class Trial:
         self._check_asked(only, seeds or ())
         self.workspace.prepare()
         with self.workspace.held(f"study {self.study.name}"):
-            return self._run(
-                started,
-                tuple(only),
-                tuple(seeds or ()),
-                workers or default_workers(),
-                os.environ.get("PRETRIAL_CLUSTER", "") if cluster is None else cluster,
-                refresh,
-                retry,
-                accept_record,
-                quiet,
-            )
+            manner = Manner.asked(workers, cluster, refresh=refresh, retry=retry, quiet=quiet)
+            return self._run(started, tuple(only), tuple(seeds or ()), manner, accept_record)
 
     def _run(
-        self,
-        started: float,
-        only: tuple[str, ...],
-        seeds: tuple[int, ...],
-        workers: int,
-        cluster: str,
-        refresh: bool,
-        retry: bool,
-        accept: bool,
-        quiet: bool,
+        self, started: float, only: tuple[str, ...], seeds: tuple[int, ...], manner: Manner, accept: bool
     ) -> Outcome:
         spin_briefly()
         checkpoint_seconds()
@@ -326,33 +309,19 @@ class Trial:
         accepted = self._others(record) if accept else []
         graph = self.graph(record)
         wanted = graph.wanted(only, seeds)
-
-        def made(step: Step, took: Took) -> None:
-            cost.measure(step, took.seconds, graph, speeds, total=took.total, done=took.units)
-            speeds.save()
-
         with stopping() as stop:
             before = Quiet()
-            runner = Runner(
+            runner = maker(
                 self.store,
-                graph.steps.values(),
+                graph,
+                manner,
+                speeds,
                 before,
-                workers=workers,
-                cluster=cluster,
                 what=f"study {self.study.name}",
-                holder=self.study.name,
                 stop=stop,
-                retry=retry,
                 accepted=self._standing_in(accepted),
-                on_made=made,
             )
-            if refresh:
-                for step in graph.steps.values():
-                    if step.changeable:
-                        runner.forget(step.name)
-            runner.keep()
-            missing = needed(graph, runner, wanted)
-            self.store.hashes.save()
+            missing = outstanding(graph, runner, wanted, refresh=manner.refresh)
             stamp = self._stamp(graph, runner)
             if not missing and stamp is not None and stamp == self.workspace.last().get("stamp"):
                 return self._outcome(runner, started, new=False)
@@ -361,11 +330,7 @@ class Trial:
             registered = self._register(graph, runner)
             # From here on something may be made that a later run has to know of, however this one ends.
             self._save(graph, runner, record, accepted, reported=False)
-            timer = Timer(
-                {name: forecast.seconds[name].value for name in missing},
-                {name: step.group for name, step in graph.steps.items()},
-            )
-            with Progress(self.workspace.log, timer, quiet=quiet) as watching:
+            with Progress(self.workspace.log, timer(graph, forecast, missing), quiet=manner.quiet) as watching:
                 runner.observer = watching
                 if machine.note:
                     watching.log(machine.note)
@@ -380,7 +345,8 @@ class Trial:
                     self._save(graph, runner, record, accepted, reported=False)
                     raise nothing(self.study.name, runner)
                 watching.log("analysis and report")
-                self._write_report(graph, runner, registered, record, accepted=runner.used_accepted, make=True)
+                found = self._findings(graph, runner, registered, record, accepted=runner.used_accepted, make=True)
+                self._write_report(found)
         self._save(graph, runner, record, accepted, reported=True)
         return self._outcome(runner, started, new=True)
 
@@ -406,7 +372,7 @@ class Trial:
         """
         from pretrial.inspecting.build import build
 
-        return build(self, sources, workers=workers, cluster=cluster, refresh=refresh, retry=retry, quiet=quiet)
+        return build(self, sources, Manner.asked(workers, cluster, refresh=refresh, retry=retry, quiet=quiet))
 
     def corpora(self) -> Corpora:
         """The corpora as far as they were made, to look at."""
@@ -475,8 +441,7 @@ class Trial:
         """
         self.workspace.prepare()
         with self.workspace.held(f"report of {self.study.name}"):
-            graph, runner, record = self._kept()
-            self._write_report(graph, runner, self._registered(graph), record, accepted=runner.used_accepted)
+            self._write_report(self.findings())
         return self.workspace.report
 
     def results(self) -> pd.DataFrame:
@@ -620,19 +585,9 @@ class Trial:
             failures=self.workspace.last().get("failures", {}),
         )
 
-    def _write_report(
-        self,
-        graph: Graph,
-        runner: Runner,
-        registered: History,
-        record: Json | None,
-        *,
-        accepted: bool,
-        make: bool = False,
-    ) -> None:
+    def _write_report(self, findings: Findings) -> None:
         from pretrial.report.write import write_report
 
-        findings = self._findings(graph, runner, registered, record, accepted=accepted, make=make)
         write_report(self.places.workspace / "report", findings.data, findings.items)
 
     def _cache(self) -> Path:

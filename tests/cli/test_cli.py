@@ -7,8 +7,6 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,8 @@ from typing import Any
 import pytest
 
 import smoke
-from pretrial.cli import app, guarded, parse_seeds
+from commands import Cli
+from pretrial.cli import guarded, parse_seeds
 from pretrial.errors import Interrupted, RequestError, RunError
 from pretrial.study.load import load_study
 from smoke import Place
@@ -24,28 +23,11 @@ from smoke import Place
 pytestmark = pytest.mark.usefixtures("calm")
 
 
-@dataclass(frozen=True)
-class Said:
-    code: int
-    out: str
-    err: str
-
-
-Cli = Callable[..., Said]
-
-
 @pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
+def cli(call: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
     """Run a command in this process, in an empty folder."""
     monkeypatch.chdir(tmp_path)
-
-    def cli(*arguments: str | Path) -> Said:
-        capsys.readouterr()
-        code = guarded(lambda: app([str(a) for a in arguments], standalone_mode=False))
-        out, err = capsys.readouterr()
-        return Said(code, out, err)
-
-    return cli
+    return call
 
 
 def places(place: Place) -> list[str]:

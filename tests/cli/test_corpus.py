@@ -7,8 +7,7 @@ import re
 import shutil
 import sys
 import unicodedata
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +15,9 @@ import pytest
 
 import seen
 import smoke
-from pretrial.cli import app, guarded
+from commands import Cli, Said
 from pretrial.inspecting.terminal import _why, print_sample
 from seen import Seen
-
-
-@dataclass(frozen=True)
-class Said:
-    code: int
-    out: str
-    err: str
-
-
-Cli = Callable[..., Said]
 
 
 @pytest.fixture
@@ -40,15 +29,11 @@ def place() -> Iterator[Seen]:
 
 
 @pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
+def cli(call: Cli) -> Cli:
     """Run `pretrial corpus …` in this process, with the study's file and places after the command."""
 
     def cli(place: Seen, command: str, *arguments: str, study: Path | None = None) -> Said:
-        capsys.readouterr()
-        words = ["corpus", command, str(study or place.study), *arguments, *place.options]
-        code = guarded(lambda: app(words, standalone_mode=False))
-        out, err = capsys.readouterr()
-        return Said(code, out, err)
+        return call("corpus", command, study or place.study, *arguments, *place.options)
 
     return cli
 
@@ -326,7 +311,7 @@ def test_cards_are_printed_or_written(cli: Cli, place: Seen, tmp_path: Path) -> 
         (["trace", "trunk", "--token", "0.1"], "not a whole number of tokens"),
         (["trace", "trunk", "--token", "38.4K"], "trunk has no token 38,400"),
         (["sample", "web", "--rule", "gopher-quality/x"], "Its reasons here are min-words 1."),
-        (["sample", "web", "--class", "skipped"], "what readers skip is counted and not listed"),
+        (["sample", "code", "--class", "skipped/empty"], "what read leaves out as empty is counted and not listed"),
         (["trace", "trunk", "--token", "38400"], "trunk has no token 38,400\n  It trains on 38,400;"),
         (["trace", "none", "--token", "0"], "there is no variant 'none'\n  The study has trunk, branch."),
         (["trace", "trunk", "--token", "0", "--seed", "7"], "the study has no seed 7"),

@@ -40,6 +40,9 @@ class Corpus:
             for shard in self.facts["shards"]
             for row in pq.ParquetFile(artefact.file(shard["file"])).read().to_pylist()
         ]
+        self.rejects: list[dict[str, Any]] = [
+            row for file in self.facts["rejects"] for row in pq.ParquetFile(artefact.file(file)).read().to_pylist()
+        ]
         self.quarantine = pq.ParquetFile(artefact.file("quarantine.parquet")).read().to_pylist()
 
     @property

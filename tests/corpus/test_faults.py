@@ -544,7 +544,7 @@ MET: dict[str, tuple[dict[str, str], dict[str, int], int]] = {
     ),
     "hub": ({"data/train-00001-of-00002.parquet:1": "corrupt-file"}, {}, 20),
     "ruled": ({"ruled.jsonl:28": "undecodable"}, {}, 27),
-    "made": ({}, {}, 31),
+    "made": ({}, {}, 25),  # six of the modules name a parameter twice: no Python to rename in
 }
 
 

@@ -15,8 +15,19 @@ import pytest
 
 from pretrial.corpus import installed, spec
 from pretrial.corpus.documents import normalised_digest
-from pretrial.corpus.languages import CODE, MARKUP, is_generated_text, is_licence, is_prose, language_of
+from pretrial.corpus.languages import (
+    ASSEMBLY,
+    CODE,
+    DATA,
+    MARKUP,
+    canonical,
+    is_generated_text,
+    is_licence,
+    is_prose,
+    language_of,
+)
 from pretrial.corpus.readers.docstrings import docstrings, without_docstrings
+from pretrial.corpus.rules import stack_v2
 from pretrial.errors import RequestError, RunError
 
 SMALL = {"cap_file": 20_000, "cap_group": 60_000}
@@ -24,8 +35,16 @@ SMALL = {"cap_file": 20_000, "cap_group": 60_000}
 
 def test_the_papers_languages_are_all_there_and_no_extension_has_two() -> None:
     assert (len(CODE), len(MARKUP)) == (25, 10)
-    extensions = [one for table in (CODE, MARKUP) for many in table.values() for one in many]
+    extensions = [one for table in (CODE, MARKUP, DATA, ASSEMBLY) for many in table.values() for one in many]
     assert len(set(extensions)) == len(extensions)
+
+
+def test_what_published_rules_speak_of_can_be_read_from_trees() -> None:
+    named = {*CODE, *MARKUP, *DATA, *ASSEMBLY}
+    spoken = {*stack_v2.PROSE_LIKE, *stack_v2.DATA, *stack_v2.ALPHANUMERIC}
+    # Two languages have short names beside GitHub's.
+    assert spoken - named == {"owl", "dot"}
+    assert {name: canonical(name) for name in named} == {name: name for name in named}
 
 
 @pytest.mark.parametrize(
@@ -38,6 +57,18 @@ def test_the_papers_languages_are_all_there_and_no_extension_has_two() -> None:
         ("a.tsx", "typescript"),
         ("README.md", "markdown"),
         ("data.csv", None),
+        ("notes.txt", "text"),
+        ("a/pom.xml", "xml"),
+        ("man/ls.1", "roff manpage"),
+        ("tmac/an.tmac", "roff"),
+        ("a.smt2", "smt"),
+        ("wine.owl", "web ontology language"),
+        ("g.gv", "graphviz (dot)"),
+        ("f.wat", "webassembly"),
+        ("f.x68", "motorola 68k assembly"),
+        ("git-log.1", "roff manpage"),
+        ("libz.so.1", None),
+        ("CHANGES-1.2", None),
         ("py", None),
         ("stub.pyi", None),
     ],
@@ -362,7 +393,8 @@ def test_requirements_come_from_the_checkout_where_nothing_is_installed(monkeypa
 
 
 def test_two_snapshots_are_equal_and_read_alike(tmp_path: Path, step: Any) -> None:
-    config = {"kind": "files", "scope": "stdlib", "languages": ["python"], "cap_file": 9_000, "cap_group": 20_000}
+    caps = {"cap_file": 9_000, "cap_group": 20_000}
+    config = {"kind": "files", "scope": "stdlib", "languages": ["python"], "generated": False, **caps}
     digests = [
         hashlib.sha256(
             step("pretrial.corpus.snapshot:take_snapshot", tmp_path / name, config=config)

@@ -18,9 +18,9 @@ from pretrial.corpus import installed, spec
 from pretrial.corpus.installed import InstalledFile
 
 GOLDEN = {
-    ("snapshot", 1): "9f5546f4687b09d6",
-    ("corpus", 3): "421795a05a722539",
-    ("tree", 3): "fbdbe55b253053f8",
+    ("snapshot", 2): "51139a939a05856d",
+    ("corpus", 4): "53ec2aa67b34cdf5",
+    ("tree", 4): "f2f02ff928440989",
     ("select", 3): "b7b9843eeda3de89",
 }
 
@@ -53,16 +53,18 @@ def test_a_snapshot_of_the_same_files_is_the_same(tmp_path: Path, step: Any, mon
         files.append(InstalledFile(f"p/m{number}.py", path, "p", "d", "MIT"))
     monkeypatch.setattr(installed, "stdlib_files", lambda: iter(files))
     monkeypatch.setattr(installed, "state", dict)
-    config = {"kind": "files", "scope": "stdlib", "languages": ["python"], "cap_file": 40, "cap_group": 200}
+    caps = {"cap_file": 40, "cap_group": 200}
+    config = {"kind": "files", "scope": "stdlib", "languages": ["python"], "generated": False, **caps}
     made = step("pretrial.corpus.snapshot:take_snapshot", tmp_path / "out", config=config)
     rows = pq.ParquetFile(made.file("files.parquet")).read().to_pylist()
     assert len(rows) == 5
     assert made.facts["skipped"]["cap-group"] >= 6
-    unchanged("snapshot", spec.SEMANTICS["snapshot"], rows, made.facts)
+    left_out = pq.ParquetFile(made.file("left-out.parquet")).read().to_pylist()
+    unchanged("snapshot", spec.SEMANTICS["snapshot"], rows, left_out, made.facts)
 
 
 def test_a_corpus_of_the_same_records_is_the_same(tmp_path: Path, read: Any) -> None:
-    assert spec.SEMANTICS["corpus-shard"] == 3, "the parts of a corpus are hashed with it here"
+    assert spec.SEMANTICS["corpus-shard"] == 4, "the parts of a corpus are hashed with it here"
     (tmp_path / "x.jsonl").write_text(
         '{"id": "a", "text": "one  two", "book": "b", "n": [1, null]}\n{"id": 1}\n'
         '{"id": "a", "text": "See:\\n\\n>>> add(1, 2)\\n3\\n\\nDone, é.", "book": 7, "lang": "en"}\n'
@@ -74,7 +76,8 @@ def test_a_corpus_of_the_same_records_is_the_same(tmp_path: Path, read: Any) -> 
     ]
     assert [row["group"] for row in made[0].rows][:2] == ["book:b", "book:7"]
     assert made[1].texts == ["See:\n\n", "no id, no"]
-    unchanged("corpus", spec.SEMANTICS["corpus"], *([one.rows, one.quarantine, one.facts] for one in made))
+    found = [[one.rows, one.quarantine, one.rejects, one.facts] for one in made]
+    unchanged("corpus", spec.SEMANTICS["corpus"], *found)
 
 
 def test_a_corpus_of_the_same_tree_is_the_same(tmp_path: Path, read: Any) -> None:
@@ -93,7 +96,7 @@ def test_a_corpus_of_the_same_tree_is_the_same(tmp_path: Path, read: Any) -> Non
         "Alone.",
     ]
     assert made[1].texts == ["\n\ndef add(a, b):\n", "x = 1\n"]
-    found = [[corpus.rows, corpus.quarantine, corpus.facts] for corpus in made]
+    found = [[corpus.rows, corpus.quarantine, corpus.rejects, corpus.facts] for corpus in made]
     unchanged("tree", spec.TREE, *found)
 
 

@@ -102,6 +102,8 @@ def test_commits_are_messages_with_their_changes(repository: Any, read: Any) -> 
     assert [row["text"].split("\n")[0] for row in corpus.rows] == ["Step 0", "Step 1"]
     assert "-    # Add two numbers.\n+    # Sum up two numbers." in corpus.texts[1]
     assert "<commit_msg>" in read("commits", "repos/*", form="before-after").texts[-1]
+    kept = read("commits", "repos/*", filter=("license",))
+    assert [fields["license"] for fields in meta(kept)] == ["MIT", "MIT"]
 
 
 def test_a_folder_without_a_repository_says_so(tmp_path: Path, make_source: Any) -> None:
@@ -187,8 +189,36 @@ def test_a_ready_definition_brings_columns_labels_and_its_licence(make_source: A
     (values,) = config["keep"].values()
     assert "RedPajamaC4" in values
     assert "RedPajamaGithub" not in values
+    assert str(config["license"]).startswith("mixed: ")
+    edu = spec.source_config(make_source("hub", "fineweb-edu/10BT", revision="0" * 40, filter=("license",)))
+    assert (edu["license"], edu["group"]) == ("ODC-BY-1.0", "document")
+    code = spec.source_config(make_source("hub", "the-stack-dedup/go", revision="0" * 40, filter=("license",)))
+    assert (code["license"], code["group"]) == (None, "repository")
+    said = {"group": "document", "license": "CC0-1.0"}
+    own = spec.source_config(make_source("hub", "starcoderdata-issues", revision="0" * 40, filter=("license",), **said))
+    assert {key: own[key] for key in said} == said
+    with pytest.raises(RequestError, match="would drop every document") as caught:
+        spec.source_config(make_source("hub", "starcoderdata-issues", revision="0" * 40, filter=("license",)))
+    assert "Leave the rule out" in str(caught.value.remedy)
     with pytest.raises(RequestError, match="identifiers of Software Heritage"):
         spec.source_config(make_source("hub", "the-stack-v2"))
+
+
+def test_rules_and_keep_see_the_licence_of_the_source(tmp_path: Path, read: Any) -> None:
+    name = lines(
+        tmp_path,
+        {"id": "a", "text": "a"},
+        {"id": "b", "text": "b", "license": None},
+        {"id": "c", "text": "c", "license": "GPL-3.0-only"},
+        {"id": "d", "text": "d", "license": []},
+    )
+    corpus = read("jsonl", name, license="MIT", filter=("license",))
+    assert [(row["id"], one["license"]) for row, one in zip(corpus.rows, meta(corpus), strict=True)] == [
+        ("a", "MIT"),
+        ("b", "MIT"),
+    ]
+    assert corpus.facts["rejected"] == {"license": {"license": 1, "no-license": 1}}
+    assert read("jsonl", name, license="GPL-2.0-only", keep={"license": ("GPL-2.0-only",)}).texts == ["a", "b"]
 
 
 def test_filler_is_the_same_for_any_cut(read: Any) -> None:
@@ -332,10 +362,60 @@ def test_a_derived_source_goes_back_to_the_documents_it_was_made_of(tmp_path: Pa
     assert [row["id"] for row in table] == [f"d{n}" for n in (1, 2, 4, 5, 7, 8)]
 
 
+def test_a_document_is_in_one_part_of_a_split(tmp_path: Path, read: Any, derive: Any) -> None:
+    licences = ["mit", ["MIT", "BSD-3-Clause"], "BSD-3-Clause", "BSD-3-Clause AND MIT", ["isc"], None, []]
+    rows = [
+        {"id": str(n), "text": f"x{n}", "license": one, "tags": ["a", "b"][n % 2 :]} for n, one in enumerate(licences)
+    ]
+    parent = read("jsonl", lines(tmp_path, *rows)).artefact
+    parts = {
+        value: roots(derive(parent, keep={"license": (value,)}, is_part=True))
+        for value in ("MIT", "BSD-3-Clause AND MIT", "BSD-3-Clause", "ISC", "NOASSERTION")
+    }
+    assert list(parts.values()) == [[0], [1, 3], [2], [4], [5, 6]]
+    assert roots(derive(parent, keep={"license": ("MIT", "isc")})) == [1, 4], "outside of splits any item will do"
+    assert roots(derive(parent, keep={"tags": ("b",)}, is_part=True)) == [1, 3, 5]
+    assert roots(derive(parent, keep={"tags": ("a, b",)}, is_part=True)) == [0, 2, 4, 6]
+    assert roots(derive(parent, keep={"tags": ("b",)})) == list(range(7))
+
+
+def test_a_file_has_the_licence_of_its_own_notice(tmp_path: Path, read: Any) -> None:
+    notice = "# This file is free software under the terms of the GNU General Public License, version 2.\n"
+    for name, data in {
+        "LICENSE": MIT,
+        "own.py": notice + CODE,
+        "plain.py": CODE,
+        "doc.py": f'"""Released under the ISC license."""\n{CODE}',
+        "prop/LICENSE": "Proprietary. Ask us.",
+        "prop/x.py": CODE.replace("add", "sum"),
+    }.items():
+        path = tmp_path / "r" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(data)
+    corpus = read("files", "r", languages=("python",), license="Zlib")
+    assert {fields["path"].rpartition("r/")[2]: fields["license"] for fields in meta(corpus)} == {
+        "own.py": "GPL-2.0-only", "plain.py": "MIT", "doc.py": "ISC", "prop/x.py": "NOASSERTION",
+    }  # fmt: skip
+    # The comment that says so may be gone from the document.
+    bare = read("files", "r", languages=("python",), drop_docstrings=True)
+    assert sorted(fields["license"] for fields in meta(bare)) == ["GPL-2.0-only", "ISC", "MIT", "NOASSERTION"]
+    kept = read("files", "r", languages=("python",), filter=("license",), license="Zlib")
+    assert sorted(fields["license"] for fields in meta(kept)) == ["ISC", "MIT"]
+    assert kept.facts["rejected"] == {"license": {"license": 1, "no-license": 1}}
+
+
 def test_a_part_without_documents_names_what_took_them(tmp_path: Path, read: Any, derive: Any) -> None:
     parent = read("jsonl", lines(tmp_path, {"id": "a", "text": "x", "language": "go"})).artefact
-    with pytest.raises(RunError, match=r"no document is left: 1 documents .* read, 0 left; dropped by keep 1"):
+    with pytest.raises(
+        RunError, match=r"no document is left: 1 documents .* read, 0 left; dropped by keep 1"
+    ) as caught:
         derive(parent, keep={"language": ("rust",)})
+    # What a study says instead of a language that its documents have not.
+    assert "keep: {language: [go]}; a share `as` a published mixture" in str(caught.value.remedy)
+    with pytest.raises(RunError) as caught:
+        derive(parent, keep={"site": ("a.org",)})
+    assert "No document has a field 'site'" in str(caught.value.remedy)
+    assert "fields: {site: COLUMN}" in str(caught.value.remedy)
 
 
 def test_languages_are_kept_however_a_dataset_spells_them(tmp_path: Path, read: Any) -> None:
@@ -377,7 +457,8 @@ def test_a_rule_that_asks_a_library_is_known_by_its_version_too(
     ((_, language, _),) = config["filter"]
     ((_, rename, _),) = config["transform"]
     assert language.startswith("1 py3langid ")
-    assert rename.startswith("1 pygments ")
+    assert rename.startswith("2 python ")
+    assert " pygments " in rename
     monkeypatch.setattr("importlib.metadata.version", lambda name: "99")
     assert spec.source_config(make_source("jsonl", "x", filter=("language",)))["filter"][0][1] == "1 py3langid 99"
 
@@ -398,6 +479,30 @@ def test_where_nothing_is_left_the_error_says_what_took_it(
     with pytest.raises(RunError) as caught:
         read("jsonl", name, **options)
     assert remedy in (caught.value.remedy or "")
+
+
+@pytest.mark.parametrize(
+    ("texts", "remedy"),
+    [
+        ((0, 3), "No record has a text under 'text': name the field that holds it with `text`."),
+        ((1, 3), "3 of 4 records have no text under 'text': name the field that holds it with `text`."),
+        (
+            (2, 1),
+            "Most went at c4-page: filler 2. One is x.jsonl:1, filler 5: 'Some words 1.'. "
+            "1 of 3 records have no text under 'text'.",
+        ),
+        ((2, 0), "Most went at c4-page: filler 2. One is x.jsonl:1, filler 5: 'Some words 1.'."),
+    ],
+)
+def test_records_without_a_text_are_blamed_for_what_they_took_alone(
+    texts: tuple[int, int], remedy: str, tmp_path: Path, read: Any
+) -> None:
+    with_text, without = texts
+    rows = [{"id": f"t{n}", "text": f"Some words {n}."} for n in range(1, 1 + with_text)]
+    name = lines(tmp_path, *rows, *({"id": f"n{n}", "body": "words"} for n in range(without)))
+    with pytest.raises(RunError) as caught:
+        read("jsonl", name, filter=(("c4-page", {"filler": "words"}),))
+    assert caught.value.remedy == remedy
 
 
 def test_one_file_by_two_spellings_of_its_path_is_read_once(tmp_path: Path, read: Any) -> None:

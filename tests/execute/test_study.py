@@ -25,7 +25,7 @@ from pretrial.execute.runner import Runner
 from pretrial.plan.steps import Step
 from pretrial.store.artefacts import Store
 from pretrial.store.locks import locked
-from smoke import Place
+from smoke import Place, flip
 
 pytestmark = pytest.mark.usefixtures("bare")
 
@@ -237,15 +237,6 @@ def test_one_worker_and_two_make_the_same_bytes(place: Place, finished_once: Pla
 
 
 # -- damage ------------------------------------------------------------------------------------------------------------
-
-
-def flip(path: Path) -> None:
-    """Change one byte and nothing that shows without reading."""
-    stat = path.stat()
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes(bytes(data))
-    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
 
 
 def test_a_flipped_byte_of_tokens_is_found_at_the_next_read_and_made_again(finished: Place) -> None:

@@ -52,13 +52,6 @@ class Kept(Runner):
         self.failures[name] = RunError(what)
 
 
-@pytest.fixture(scope="session")
-def corpora(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("corpora")
-    smoke.write_corpora(folder)
-    return folder
-
-
 @pytest.fixture
 def build(corpora: Path) -> Callable[..., Study]:
     """A study of three variants and two seeds; keywords replace its fields."""
@@ -66,32 +59,18 @@ def build(corpora: Path) -> Callable[..., Study]:
     def build(**fields: Any) -> Study:
         stage = {"tokens": 10 * 1024, "mixture": "text"}
         mixed = stage | {"mixture": "mixed"}
-        said: dict[str, Any] = {
-            "schema": 1,
-            "study": "found",
-            "question": "What is found?",
-            "model": {"layers": 1, "width": 16, "heads": 2, "feed-forward": 32},
-            "context": 128,
-            "tokenizer": {"train": {"vocabulary": 300, "from": {"prose": "50%", "code": "50%"}}},
-            "seeds": 3,
-            "smoke": True,
-            "sources": {
-                name: {"read": {"jsonl": str(corpora / f"{file}.jsonl")}, "group": "book"}
-                for name, file in (("prose", "prose-*"), ("code", "code"), ("letters", "letters"))
-            },
-            "mixtures": {"text": {"prose": "100%"}, "mixed": {"prose": "50%", "code": "50%"}},
-            "training": {
-                "batch": 1024,
-                "optimizer": {"adamw": {"lr": 0.01}},
-                "schedule": {"linear": {"warmup": 2048, "floor": "10%"}, "clock": "variant"},
-            },
-            "variants": {"base": [stage, stage], "first": [mixed, stage], "both": [mixed, mixed]},
-            "carry": ["weights", "optimizer", "data"],
-            "baseline": "base",
-            "evaluate": {"tasks": ["held-out", "transfer", "cloze"]},
-            "margins": {"bits per byte": "1%"},
-            "claims": ["first beats base on cloze, at equal compute", "both equals base on transfer within 5%"],
-        }
+        said = smoke.planned(
+            corpora,
+            study="found",
+            question="What is found?",
+            context=128,
+            seeds=3,
+            variants={"base": [stage, stage], "first": [mixed, stage], "both": [mixed, mixed]},
+            baseline="base",
+            evaluate={"tasks": ["held-out", "transfer", "cloze"]},
+            margins={"bits per byte": "1%"},
+            claims=["first beats base on cloze, at equal compute", "both equals base on transfer within 5%"],
+        )
         return parse_study(said | fields)
 
     return build

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +34,12 @@ LONG_ROOTS = [2, 4, 5]
 """`long` is made of these documents of prose: none with an item trains."""
 HITS = {
     "prose": [(1, "piqa", "piqa-0", 0.9), (1, "piqa", "piqa-1", 0.8), (4, "piqa", "piqa-2", 1.0)],
-    "code": [(0, "lambada", "lambada-3", 0.6), (2, "piqa", "piqa-1", 1.0), (2, "piqa", "never asked", 1.0)],
+    "code": [(0, "lambada", "lambada-3", 0.6), (2, "piqa", "never asked", 1.0), (2, "piqa", "piqa-1", 1.0)],
 }
 """By source (row, benchmark, item, overlap)."""
 SELECT = "selection of documents"
+LOST = [("piqa", "piqa-5"), ("piqa", "piqa-6"), ("piqa", "never asked either"), ("lambada", "never asked")]
+"""Items that cannot be found."""
 
 
 @pytest.fixture
@@ -126,6 +129,12 @@ def runner(graph: Graph, kept: Callable[..., Any]) -> Any:
     runner = kept(graph)
     for source, documents in (("prose", len(PROSE)), ("code", len(CODE))):
         scan(runner, source, documents, HITS[source])
+    out = io.BytesIO()
+    asked = {(name, f"{name}-{item}"): True for name in ("piqa", "lambada") for item in range(12)}
+    known = asked | dict.fromkeys(LOST, False)
+    rows = [{"benchmark": name, "item": item, "findable": findable} for (name, item), findable in known.items()]
+    pq.write_table(pa.Table.from_pylist(rows), out)
+    runner.keep("benchmark texts", {}, items__parquet=out.getvalue())
     select(runner, PROSE, CODE)
     nothing: dict[str, Any] = {"funnel": [], "rejected": {}, "skipped": {}, "quarantined": {}, "removed": {}}
     shards = [{"file": "shard-00000.parquet", "roots": "roots-00000.npy"}]
@@ -138,6 +147,36 @@ def found(study: Study, graph: Graph, runner: Runner) -> Findings:
     return find(study, graph, runner, History(()), windows={}, record={"device": "cpu"}, accepted=False)
 
 
+def look_for_too(runner: Any, source: str, benchmark: str, hits: list[tuple[int, str, str, float]]) -> None:
+    """Give a source what its scan would have found of a benchmark more."""
+    scanned = runner.given[f"benchmark items in {source}"]
+    own = {"documents": len({row for row, *_ in hits}), "items": len(hits), "of": 30, "searchable": 30}
+    facts = scanned.facts | {"benchmarks": scanned.facts["benchmarks"] | {benchmark: own}}
+    runner.keep(f"benchmark items in {source}", facts, hits__parquet=table([*HITS[source], *hits]))
+
+
+def test_a_benchmark_that_is_looked_for_and_not_evaluated_has_its_hits_and_no_scores(
+    study: Study, graph: Graph, runner: Any
+) -> None:
+    look_for_too(runner, "prose", "mbpp", [(1, "mbpp", "mbpp-7", 1.0)])
+    look_for_too(runner, "code", "mbpp", [])
+    data = found(replace(study, decontaminate_also=("piqa", "mbpp")), graph, runner).data
+    rows = {(row["source"], row["benchmark"]): row for row in data.contamination}
+    assert [name for source, name in rows if source == "prose"] == ["any", "piqa", "lambada", "mbpp"]
+    mbpp = rows["prose", "mbpp"]
+    assert (mbpp["contaminated"], mbpp["items"], mbpp["of"], mbpp["unfindable"]) == (1, 1, 30, 0)
+    assert (mbpp["evaluated_found"], mbpp["evaluated_unfindable"], mbpp["evaluated"]) == (None, None, None)
+    arms = {row["variant"]: row for row in data.arms if row["benchmark"] == "mbpp"}
+    assert {arm: (row["before_documents"], row["before_items"], row["items"]) for arm, row in arms.items()} == {
+        "text": (1, 1, 0),
+        "mixed": (1, 1, 0),
+        "cut": (0, 0, 0),
+    }
+    assert {row["before_evaluated"] for row in arms.values()} == {None}
+    assert ("prose", "mbpp-7") in {(row["source"], row["item"]) for row in data.matches}
+    assert {row["task"] for row in data.clean} == {"piqa", "lambada"}
+
+
 def had_it_all(mask: list[int]) -> list[int]:
     """The classes of a study that is not decontaminated."""
     return [TRAIN if one == CONTAMINATED else one for one in mask]
@@ -146,12 +185,12 @@ def had_it_all(mask: list[int]) -> list[int]:
 def test_sources_say_what_they_held_before_anything_left(study: Study, graph: Graph, runner: Any) -> None:
     rows = [tuple(row.values()) for row in found(study, graph, runner).data.contamination]
     assert rows == [
-        ("prose", "any", 6, 2, 2 / 6, None, None, None, None),
-        ("prose", "piqa", 6, 2, 2 / 6, 3, 50, 3, 12),
-        ("prose", "lambada", 6, 0, 0.0, 0, 50, 0, 12),
-        ("code", "any", 3, 2, 2 / 3, None, None, None, None),
-        ("code", "piqa", 3, 1, 1 / 3, 2, 50, 1, 12),
-        ("code", "lambada", 3, 1, 1 / 3, 1, 50, 1, 12),
+        ("prose", "any", 6, 2, 2 / 6, *[None] * 6),
+        ("prose", "piqa", 6, 2, 2 / 6, 3, 50, 10, 3, 2, 12),
+        ("prose", "lambada", 6, 0, 0.0, 0, 50, 10, 0, 0, 12),
+        ("code", "any", 3, 2, 2 / 3, *[None] * 6),
+        ("code", "piqa", 3, 1, 1 / 3, 2, 50, 10, 1, 2, 12),
+        ("code", "lambada", 3, 1, 1 / 3, 1, 50, 10, 1, 0, 12),
     ]
 
 
@@ -188,6 +227,7 @@ def test_arms_contaminated_differently_are_flagged_on_that_benchmark_alone(
     # Of piqa, text and mixed had the same two that are evaluated; what mixed had besides was never asked.
     flagged = {(row["variant"], row["category"], row["task"]) for row in data.comparisons if FLAG in row["flags"]}
     assert flagged == {("mixed", "language", "lambada"), ("cut", "reasoning", "piqa")}
+    assert data.contaminated_differently == [warning for warning in data.warnings if "different items" in warning]
     lambada, piqa = [warning for warning in data.warnings if "different items" in warning]
     assert piqa.startswith("piqa: ")
     assert "(text 2, mixed 2, cut 0 of 12 that are evaluated)" in piqa
@@ -201,8 +241,6 @@ def test_a_categorys_mean_is_flagged_with_a_benchmark_of_it(
     from pretrial.analysis.analyse import analyse
 
     def with_mean(*arguments: Any) -> Any:
-        from dataclasses import replace
-
         made = analyse(*arguments)
         means = tuple(replace(row, task="mean") for row in made.comparisons)
         return replace(made, comparisons=(*made.comparisons, *means))
@@ -220,9 +258,9 @@ def test_a_categorys_mean_is_flagged_with_a_benchmark_of_it(
 def test_clean_scores_leave_out_what_any_source_held(study: Study, graph: Graph, runner: Any) -> None:
     result = found(study, graph, runner)
     rows = {(row["variant"], row["task"], row["metric"]): row for row in result.data.clean}
-    assert {(task, row["n"], row["n_clean"]) for (_, task, _), row in rows.items()} == {
-        ("piqa", 12, 9),
-        ("lambada", 12, 11),
+    assert {(task, row["n"], row["n_clean"], row["n_unfindable"]) for (_, task, _), row in rows.items()} == {
+        ("piqa", 12, 9, 2),
+        ("lambada", 12, 11, 0),
     }
     assert [key[0] for key in rows] == sorted((key[0] for key in rows), key=["text", "mixed", "cut"].index)
     items = [
@@ -251,10 +289,39 @@ def test_clean_scores_leave_out_what_any_source_held(study: Study, graph: Graph,
     assert row["value"] == pytest.approx(sum(own) / len(own))
 
 
+def test_differences_on_clean_items_have_the_intervals_of_these_items(study: Study, graph: Graph, runner: Any) -> None:
+    result = found(study, graph, runner)
+    metric = "answer_bits_per_byte"
+    rows = {(row["variant"], row["task"]): row for row in result.data.clean if row["metric"] == metric}
+    assert {(row["against"], row["low"], row["high"]) for (arm, _), row in rows.items() if arm == "text"} == {
+        (None,) * 3
+    }
+    whole = {(row["variant"], row["task"]): row for row in result.data.comparisons if row["metric"] == metric}
+    for (arm, task), row in rows.items():
+        if arm != "text":
+            assert row["against"] == pytest.approx(row["clean_value"] - rows["text", task]["clean_value"])
+            assert row["low"] < row["against"] < row["high"]
+            assert (row["low"], row["high"]) != (whole[arm, task]["low"], whole[arm, task]["high"])
+
+
+def test_where_no_item_was_held_the_clean_differences_are_those_of_all(study: Study, graph: Graph, runner: Any) -> None:
+    for source, documents in (("prose", len(PROSE)), ("code", len(CODE))):
+        scan(runner, source, documents, [])
+    data = found(study, graph, runner).data
+    whole = {(row["variant"], row["task"], row["metric"]): row for row in data.comparisons}
+    compared = [row for row in data.clean if row["against"] is not None]
+    assert {row["variant"] for row in compared} == {"mixed", "cut"}
+    for row in compared:
+        other = whole[row["variant"], row["task"], row["metric"]]
+        assert (row["against"], row["low"], row["high"]) == (other["absolute"], other["low"], other["high"])
+        assert row["n"] == row["n_clean"]
+
+
 def test_a_benchmark_of_which_every_item_was_held_has_no_clean_score(study: Study, graph: Graph, runner: Any) -> None:
     scan(runner, "code", len(CODE), [(0, "lambada", f"lambada-{item}", 1.0) for item in range(12)])
     rows = [row for row in found(study, graph, runner).data.clean if row["task"] == "lambada"]
     assert {(row["clean_value"], row["difference"], row["n_clean"]) for row in rows} == {(None, None, 0)}
+    assert {row["against"] for row in rows} == {None}
 
 
 def test_examples_are_the_fullest_and_say_where_the_document_ended(study: Study, graph: Graph, runner: Any) -> None:

@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import pytest
 
-from smoke import Place
+from smoke import Place, flip
 
 pytestmark = pytest.mark.usefixtures("calm")
-
-
-def flip(path: Path) -> None:
-    stat = path.stat()
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes(bytes(data))
-    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
 
 
 def test_a_report_does_not_read_a_flipped_byte(finished: Place) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,15 +12,7 @@ from pretrial.findings.shelf import DAMAGED, Shelf
 from pretrial.plan.graph import Graph
 from pretrial.store.artefacts import Store
 from pretrial.study.schema import Study
-
-
-def flip(path: Path) -> None:
-    """Change one byte and nothing that shows without reading."""
-    stat = path.stat()
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes(bytes(data))
-    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+from smoke import flip
 
 
 @pytest.fixture

@@ -15,7 +15,10 @@ from pretrial.inspecting.reasons import QUARANTINED, SKIPPED, in_words
 ROOT = Path(__file__).parents[2]
 CORPUS = ROOT / "src/pretrial/corpus"
 FILES = [*sorted((CORPUS / "readers").glob("*.py")), *(CORPUS / f"{n}.py" for n in ("items", "documents", "snapshot"))]
-PASSED_ON = {"fault.reason", "data.reason", "history.faults[sha].reason", "reason", "entry.kind", "entry.problem"}
+PASSED_ON = {
+    *("fault.reason", "data.reason", "history.faults[sha].reason", "reason", "shown.reason"),
+    *("entry.kind", "entry.problem"),
+}
 """What a reason is called where it was found elsewhere; `fault` in items.py is a key of FAULTS."""
 
 
@@ -35,9 +38,9 @@ def given(path: Path) -> Iterator[tuple[str, str]]:
         if (
             isinstance(node, ast.Call)
             and isinstance(node.func, ast.Name)
-            and node.func.id in ("Skip", "Reject", "Fault")
+            and node.func.id in ("Skip", "_skipped", "_Unshown", "Reject", "Fault")
         ):
-            kind = "skipped" if node.func.id == "Skip" else "quarantined"
+            kind = "quarantined" if node.func.id in ("Reject", "Fault") else "skipped"
             found = constants(node.args[0])
             spelled = ast.unparse(node.args[0])
             known = PASSED_ON | ({"fault"} if path.name == "items.py" else set())
@@ -69,6 +72,23 @@ def test_the_reasons_of_readers_are_those_that_are_explained() -> None:
     explained = {("skipped", one) for one in SKIPPED} | {("quarantined", one) for one in QUARANTINED}
     assert in_the_code() == explained
     assert len(explained) > 60
+
+
+NO_CANDIDATES = {
+    "empty", "link", "nested-archive", "other-language", "other-post", "special-file", "submodule", "unwanted",
+}  # fmt: skip
+"""What would never have been a document."""
+
+
+def test_every_skip_of_what_would_have_been_a_document_says_where_it_was_and_what_decided() -> None:
+    bare = set()
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Skip":
+                assert len(node.args) != 3, f"{path.name}:{node.lineno}: a place without a value"
+                if len(node.args) == 2 and ast.unparse(node.args[0]) != "entry.kind":
+                    bare |= constants(node.args[0])
+    assert bare == NO_CANDIDATES
 
 
 def test_the_table_of_the_reference_has_exactly_these_reasons_with_their_meaning() -> None:

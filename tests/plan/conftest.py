@@ -23,13 +23,6 @@ Build = Callable[..., Study]
 Plan = Callable[..., Graph]
 
 
-@pytest.fixture(scope="session")
-def corpora(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("corpora")
-    smoke.write_corpora(folder)
-    return folder
-
-
 @pytest.fixture
 def record() -> dict[str, Any]:
     """The execution record of every plan here."""
@@ -39,42 +32,30 @@ def record() -> dict[str, Any]:
 @pytest.fixture
 def sources(corpora: Path) -> dict[str, Any]:
     """The sources of every study here."""
-    return {
-        name: {"read": {"jsonl": str(corpora / f"{file}.jsonl")}, "group": "book"}
-        for name, file in (("prose", "prose-*"), ("code", "code"), ("letters", "letters"))
-    }
+    made: dict[str, Any] = smoke.planned(corpora)["sources"]
+    return made
 
 
 @pytest.fixture
-def build(sources: dict[str, Any]) -> Build:
+def build(corpora: Path) -> Build:
     """A study of three variants in stages of ten steps of 1,024 tokens; keywords replace its fields."""
 
     def build(**fields: Any) -> Study:
-        said: dict[str, Any] = {
-            "schema": 1,
-            "study": "planned",
-            "question": "What is planned?",
-            "model": {"layers": 1, "width": 16, "heads": 2, "feed-forward": 32},
-            "context": 64,
-            "tokenizer": {"train": {"vocabulary": 300, "from": {"prose": "50%", "code": "50%"}}},
-            "seeds": 2,
-            "smoke": True,
-            "sources": sources,
-            "mixtures": {"text": {"prose": "100%"}, "mixed": {"prose": "50%", "code": "50%"}, "code": {"code": "100%"}},
-            "training": {
-                "batch": 1024,
-                "optimizer": {"adamw": {"lr": 0.01}},
-                "schedule": {"linear": {"warmup": 2048, "floor": "10%"}, "clock": "variant"},
-            },
-            "variants": {
+        said = smoke.planned(
+            corpora,
+            study="planned",
+            question="What is planned?",
+            context=64,
+            seeds=2,
+            mixtures={"text": {"prose": "100%"}, "mixed": {"prose": "50%", "code": "50%"}, "code": {"code": "100%"}},
+            variants={
                 "text→text": [stage(10), stage(10)],
                 "mixed→text": [stage(10, "mixed"), stage(10)],
                 "mixed→mixed": [stage(10, "mixed"), stage(10, "mixed")],
             },
-            "carry": ["weights", "optimizer", "data"],
-            "baseline": "text→text",
-            "evaluate": {"tasks": ["held-out", "transfer"]},
-        }
+            baseline="text→text",
+            evaluate={"tasks": ["held-out", "transfer"]},
+        )
         return parse_study(said | fields)
 
     return build

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from pretrial.errors import RequestError
 from pretrial.plan.graph import Graph
 
 Plan = Callable[..., Graph]
@@ -34,6 +35,35 @@ def test_benchmark_items_are_looked_for_also_where_they_may_stay(plan: Plan, dat
         assert set(graph.scans) <= set(graph.wanted())
         select = graph.steps["selection of documents"].inputs
         assert any(name.startswith("contamination:") for name in select) == decontaminate
+
+
+def test_benchmarks_are_looked_for_because_they_are_named(plan: Plan, data_dir: Path) -> None:
+    graph = plan(data=data_dir, decontaminate=["mbpp", "gsm8k"])
+    assert set(graph.steps["benchmark texts"].config["benchmarks"]) == {"gsm8k", "mbpp"}
+    assert graph.scans
+    select = graph.steps["selection of documents"].inputs
+    assert {name for name in select if name.startswith("contamination:")} == {
+        "contamination:prose",
+        "contamination:code",
+    }
+    assert not plan(data=data_dir, decontaminate=True).scans
+
+
+def test_benchmarks_are_named_beside_those_that_are_evaluated(plan: Plan, data_dir: Path) -> None:
+    pytest.importorskip("lm_eval")
+    pytest.importorskip("datasets")
+    graph = plan(data=data_dir, evaluate={"tasks": ["held-out", "piqa"]}, decontaminate=["humaneval", "piqa"])
+    assert set(graph.steps["benchmark texts"].config["benchmarks"]) == {"humaneval", "piqa"}
+
+
+def test_a_named_benchmark_without_its_file_is_refused_before_anything_is_made(plan: Plan, tmp_path: Path) -> None:
+    for data, said in (
+        (None, "texts of gsm8k, mbpp are read from local files and no data folder is named"),
+        (tmp_path, "files of the benchmarks gsm8k, mbpp are not there: .*gsm8k.*, .*mbpp"),
+    ):
+        with pytest.raises(RequestError, match=said) as caught:
+            plan(data=data, decontaminate=["mbpp", "gsm8k"])
+        assert "decontaminate" in str(caught.value.where)
 
 
 def test_derived_sources_that_nothing_uses_cannot_stop_a_study(plan: Plan, sources: dict[str, Any]) -> None:

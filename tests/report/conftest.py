@@ -429,7 +429,9 @@ def example(*, source: str = "python") -> ReportData:
                 "rate": 24 / 3_310,
                 "items": items,
                 "of": items and 1_838,
+                "unfindable": items and 108,
                 "evaluated_found": items and 4,
+                "evaluated_unfindable": items and 16,
                 "evaluated": items and 200,
             }
             for benchmark, items in (("any", None), ("piqa", 31))
@@ -469,7 +471,11 @@ def example(*, source: str = "python") -> ReportData:
                 "clean_value": 0.51,
                 "n": 200,
                 "n_clean": 196,
+                "n_unfindable": 16,
                 "difference": -0.01,
+                "against": None if variant == BASELINE else 0.021,
+                "low": None if variant == BASELINE else 0.004,
+                "high": None if variant == BASELINE else 0.038,
             }
             for variant in VARIANTS
             for metric in ("acc", "acc_norm")

@@ -282,21 +282,40 @@ def test_long_lists_of_reasons_and_licences_end_in_the_others(data: ReportData, 
 
 
 def test_benchmark_items_are_told_by_source_and_by_arm(plain: Reader) -> None:
-    assert "python piqa 24 of 3,310 0.73% 31 of 1,838 4 of 200" in plain.text
-    assert "python any 24 of 3,310 0.73% – –" in plain.text
+    assert "python piqa 24 of 3,310 0.73% 31 of 1,838 108 4 of 200 16" in plain.text
+    assert "python any 24 of 3,310 0.73% – – – –" in plain.text
     assert "balanced→ text piqa 20 3 of 200 0 0 of 200" in plain.text
+    assert "nobody knows whether a document holds them" in plain.text
+
+
+def test_a_benchmark_that_is_only_looked_for_has_no_evaluated_items(data: ReportData) -> None:
+    asked = {"evaluated": None, "evaluated_found": None}
+    sources = [{**row, **asked, "evaluated_unfindable": None, "benchmark": "mbpp"} for row in data.contamination[1:]]
+    arms = [{**row, **asked, "before_evaluated": None, "benchmark": "mbpp"} for row in data.arms]
+    words = parse(render(dataclasses.replace(data, contamination=sources, arms=arms))).text
+    assert "python mbpp 24 of 3,310 0.73% 31 of 1,838 108 – –" in words
+    assert "balanced→ text mbpp 20 – 0 –" in words
+
+
+def test_arms_that_had_different_items_are_named_on_the_terminal(data: ReportData) -> None:
+    said = "piqa: arms had different items"
+    lines = comparison_lines(dataclasses.replace(data, contaminated_differently=[said]), 200)
+    assert f"Contaminated differently: {said}" in lines
+    assert not any("Contaminated" in line for line in comparison_lines(data, 200))
 
 
 def test_clean_scores_stand_beside_the_benchmarks_first_metric(data: ReportData, plain: Reader) -> None:
     words = plain.text
     assert words.index("Benchmarks on clean items") < words.index("What differs between the arms")
-    assert "piqa acc 0.520 0.510 −0.010 196 of 200" in words
+    assert "piqa acc 0.520 0.510 −0.010 196 of 200 16 – " in words
+    assert "piqa acc 0.520 0.510 −0.010 196 of 200 16 +0.021 [+0.004, +0.038]" in words
+    assert "count as clean" in words
     assert "acc_norm" not in words
     none = [{**row, "clean_value": None, "difference": None, "n_clean": 0} for row in data.clean]
     assert "piqa acc 0.520 – – 0 of 200" in parse(render(dataclasses.replace(data, clean=none))).text
     share = [{"metric": "acc", "version": 1, "unit": "share", "higher_is_better": True, "sentence": "A share."}]
     shown = dataclasses.replace(data, definitions=[*data.definitions, *share])
-    assert "piqa acc 52.0% 51.0% −1.0 points 196 of 200" in parse(render(shown)).text
+    assert "piqa acc 52.0% 51.0% −1.0 points 196 of 200 16 +2.1 points [+0.4, +3.8]" in parse(render(shown)).text
     assert page.clean_table(dataclasses.replace(shown, clean=none))[0]["rows"][0]["difference"] == text.DASH
 
 

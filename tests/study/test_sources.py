@@ -52,7 +52,7 @@ CODE = {"read": {"git": "repos", "languages": ["python", "go"]}, "group": "repos
 
 def test_a_split_source_has_parts_by_value(make: Make) -> None:
     study = make({"web": CODE}, {"m": {"web/python": "60%", "web/go": "40%"}})
-    assert study.sources["web/go"] == Source(None, parent="web", keep={"language": ("go",)})
+    assert study.sources["web/go"] == Source(None, parent="web", keep={"language": ("go",)}, is_part=True)
     assert study.trained_sources == ("web/python", "web/go")
     assert study.transfer_sources == (), "the source that they are parts of is no unseen domain"
     assert study.roots == {"web/python": "web", "web/go": "web"}
@@ -120,6 +120,20 @@ def test_a_language_left_out_anywhere_up_the_line_has_no_share(make: Make) -> No
     assert set(make({"n": other}, {"m": {"n/b.org": "100%"}}).mixtures["m"]) == {"n/b.org"}
     with pytest.raises(RequestError, match=r"site is 'c\.org'"):
         make({"n": other}, {"m": {"n/c.org": "100%"}})
+
+
+def test_licences_have_one_spelling_and_parts_share_no_documents(make: Make) -> None:
+    split = {"read": {"jsonl": "x"}, "split": "license", "keep": {"license": ["mit", "BSD-3-Clause"]}}
+    mixture = {"n/MIT": "40%", "n/mit AND bsd-3-clause": "40%", "n/BSD-3-Clause": "20%"}
+    study = make({"n": split}, {"m": mixture})
+    assert list(study.mixtures["m"]) == ["n/MIT", "n/BSD-3-Clause AND MIT", "n/BSD-3-Clause"]
+    assert all(study.sources[name].is_part for name in study.mixtures["m"])
+    assert not [warning for warning in study.warnings if "same documents" in warning]
+    with pytest.raises(RequestError, match="license is 'ISC'"):
+        make({"n": split}, {"m": {"n/ISC": "100%"}})
+    kept = {name: {"from": "n", "keep": {"license": [name]}} for name in ("MIT", "ISC")}
+    study = make({"n": split, **kept}, {"m": {"MIT": "50%", "ISC": "50%"}})
+    assert "the mixture 'm' has 'MIT' and 'ISC', which may have the same documents of 'n'" in study.warnings
 
 
 def test_languages_have_one_spelling(make: Make) -> None:
@@ -207,6 +221,86 @@ def test_a_dataset_of_the_hub_is_pinned_to_a_commit(make: Make, revision: str | 
     make({"web": {"read": {"hub": "./folder"}}})
 
 
+def test_the_papers_mixtures_are_divided_over_a_dataset_of_many_languages(make: Make) -> None:
+    def read(*languages: str, **options: Any) -> dict[str, Any]:
+        said = {"hub": "the-stack-dedup", "languages": list(languages), "revision": PINNED}
+        return {"read": said | options, "split": "language"}
+
+    mixture = {"web": {"share": "80%", "as": "paper-languages"}, "pages": {"share": "20%", "as": "paper-markup"}}
+    study = make({"web": read("code"), "pages": read("markup")}, {"m": mixture})
+    assert set(study.mixtures["m"]) == {
+        *(f"web/{language}" for language in SHARES["paper-languages"]),
+        *(f"pages/{language}" for language in SHARES["paper-markup"]),
+    }
+    assert study.sources["web"].group == "repository"
+    assert parse_study(study.resolved()) == study
+    some = make({"web": read("C++", "golang")}, {"m": {"web": {"share": "100%", "as": "paper-languages"}}})
+    assert set(some.mixtures["m"]) == {"web/cpp", "web/go"}
+    # A language in the name is known, too; a folder may hold any.
+    one = {"read": {"hub": "the-stack-dedup/c++", "revision": PINNED}, "split": "language"}
+    assert make({"web": one}, {"m": {"web": {"share": "100%", "as": "paper-languages"}}}).mixtures["m"] == {
+        "web/cpp": 1
+    }
+    whole = make(
+        {"web": {"read": {"hub": "./copy"}, "split": "language"}},
+        {"m": {"web": {"share": "100%", "as": "paper-languages"}}},
+    )
+    assert len(whole.mixtures["m"]) == 25
+    with pytest.raises(RequestError, match="'web' has no documents whose language is 'rust'"):
+        make({"web": read("go")}, {"m": {"web/rust": "100%"}})
+
+
+def test_a_ready_definition_has_defaults_that_a_study_replaces(make: Make) -> None:
+    read = {"hub": "starcoderdata-commits", "revision": PINNED}
+    ready = make({"web": {"read": read}}).sources["web"]
+    assert (ready.group, ready.license) == ("repository", "permissive, by file (The Stack v1.2)")
+    own = make({"web": {"read": read, "group": "document", "license": "MIT"}})
+    assert (own.sources["web"].group, own.sources["web"].license) == ("document", "MIT")
+    assert parse_study(own.resolved()) == own
+    copy = make({"web": {"read": {"hub": "./copy", "as": "starcoderdata-commits"}}})
+    assert copy.sources["web"].group == "repository"
+    assert parse_study(copy.resolved()) == copy
+    plain = make({"web": {"read": {"hub": "./copy", "fields": {"license": "lic", "site": "meta.site"}}}})
+    assert (plain.sources["web"].group, plain.sources["web"].license) == ("document", None)
+    assert parse_study(plain.resolved()) == plain
+
+
+@pytest.mark.parametrize(
+    ("read", "key", "message"),
+    [
+        ({"hub": "./copy", "as": "the-stack-dedup"}, "as", "needs a language"),
+        ({"hub": "./copy", "as": "starcoder-commits"}, "as", "no ready definition"),
+        ({"hub": "the-stack-dedup/go", "languages": ["go"]}, "languages", "names one already"),
+        ({"hub": "./copy", "languages": ["go"]}, "languages", "is read by none"),
+        ({"hub": "the-stack-dedup"}, "hub", "needs a language"),
+        ({"hub": "./copy", "fields": {"code": "text"}}, "fields", "is the text"),
+        ({"jsonl": "x", "as": "slimpajama"}, "as", "as does not apply to the reader jsonl"),
+        ({"git": "x", "fields": {"a": "b"}}, "fields", "fields does not apply to the reader git"),
+    ],
+)
+def test_what_a_dataset_cannot_be_read_as_has_the_line_of_its_key(
+    make: Make, read: dict[str, Any], key: str, message: str
+) -> None:
+    with pytest.raises(RequestError, match=message) as caught:
+        make({"web": {"read": read}})
+    assert (caught.value.where or "").endswith(f"read.{key}")
+
+
+def test_a_language_of_a_published_mixture_is_left_out_as_it_says(make: Make) -> None:
+    mixture = {"m": {"web": {"share": "0.24%", "as": "paper-languages"}, "t": "99.76%"}}
+    web = {"read": {"git": "r"}, "split": "language"}
+    sources = {"web": web, "t": {"read": {"jsonl": "t"}}}
+    with pytest.raises(RequestError, match="cannot be divided") as caught:
+        make(sources, mixture)
+    keep = (caught.value.remedy or "").partition("keep: {language: [")[2].partition("]")[0].split(", ")
+    assert len(keep) == 24
+    study = make(sources | {"web": web | {"keep": {"language": keep}}}, mixture)
+    assert len(study.mixtures["m"]) == 25
+    with pytest.raises(RequestError, match="paper-markup has no language of 'web'") as caught:
+        make({"web": CODE}, {"m": {"web": {"share": "100%", "as": "paper-markup"}}})
+    assert "give the source a share alone" in (caught.value.remedy or "")
+
+
 def test_a_threshold_that_no_search_finds_is_refused(make: Make) -> None:
     text = {"text": {"read": {"jsonl": "x"}}}
     with pytest.raises(RequestError, match="at a threshold of 1% the search would miss more than 3%") as caught:
@@ -271,6 +365,10 @@ def test_near_duplicates_and_decontamination_are_on_unless_said_otherwise(make: 
     text = {"text": {"read": {"jsonl": "x"}}}
     study = make(text)
     assert (study.near_duplicates, study.decontaminate) == (NearDuplicates(0.8, 5), True)
+    named = make(text, decontaminate=["humaneval", "mbpp", "humaneval"])
+    assert (named.decontaminate, named.decontaminate_also) == (True, ("humaneval", "mbpp"))
+    assert named.resolved()["decontaminate"] == ["humaneval", "mbpp"]
+    assert parse_study(named.resolved()).decontaminate_also == ("humaneval", "mbpp")
     off = make(text, **{"near-duplicates": "none", "decontaminate": False})
     assert (off.near_duplicates, off.decontaminate) == (None, False)
     other = make(text, **{"near-duplicates": {"threshold": "70%"}})
@@ -326,3 +424,21 @@ def test_what_cannot_be_is_refused(make: Make, sources: Any, mixtures: Any, mess
     with pytest.raises(RequestError) as caught:
         make(sources, mixtures)
     assert message in f"{caught.value} {caught.value.remedy}"
+
+
+@pytest.mark.parametrize(
+    ("said", "message", "remedy"),
+    [
+        (["humanevil"], "no benchmark whose texts are known is called 'humanevil'", "did you mean 'humaneval'"),
+        ([], "names no benchmark", None),
+        (["mbpp", 3], "must be true, false, or a list of benchmarks", None),
+        ("mbpp", "must be true, false, or a list of benchmarks", None),
+    ],
+)
+def test_a_benchmark_that_cannot_be_looked_for_is_refused(
+    make: Make, said: Any, message: str, remedy: str | None
+) -> None:
+    with pytest.raises(RequestError, match=message) as caught:
+        make({"t": {"read": {"jsonl": "t"}}}, decontaminate=said)
+    assert (caught.value.where or "").endswith("decontaminate")
+    assert remedy is None or remedy in (caught.value.remedy or "")

@@ -12,6 +12,7 @@ from typing import Any
 
 from pretrial.corpus.comments import LANGUAGES, comment_share
 from pretrial.corpus.rules.measures import alphabetic_share, line_lengths, mean_line
+from pretrial.corpus.rules.result import language
 
 Value = float | int | str | None
 
@@ -26,17 +27,20 @@ class Attribute:
 
 
 def _comments(text: str, fields: Mapping[str, Any]) -> Value:
-    language = str(fields.get("language") or "").lower()
-    return comment_share(text, language) if language in LANGUAGES else None
+    said = language(fields)
+    return comment_share(text, said) if said in LANGUAGES else None
 
 
 ATTRIBUTES: dict[str, Attribute] = {
     "comment-share": Attribute(
-        1, "share of a source file's characters in comments, for languages whose comments are known", _comments
+        2,
+        "share of a source file's characters in comments, for languages whose comments are known; an estimate, from "
+        "a quick scan for marks and strings",
+        _comments,
     ),
     "characters": Attribute(1, "characters", lambda text, _: len(text)),
-    "lines": Attribute(1, "lines", lambda text, _: len(line_lengths(text))),
-    "mean-line": Attribute(1, "mean length of a line, in characters", lambda text, _: mean_line(text)),
+    "lines": Attribute(2, "lines", lambda text, _: len(line_lengths(text))),
+    "mean-line": Attribute(2, "mean length of a line, in characters", lambda text, _: mean_line(text)),
     "alphabetic-share": Attribute(
         1, "share of the characters that are letters", lambda text, _: alphabetic_share(text)
     ),

@@ -1,16 +1,17 @@
-"""Comments and strings of source code, by language: where they are, and the code without its comments.
+"""Comments and strings of source code, by language: an estimate by a quick scan, and code without given comments.
 
 Guarantees: linear in the text, also in a hostile one; a comment mark inside a string is no comment and a quote inside a
 comment opens no string; what is not closed ends with the line (a quote) or with the file (a block). Every character is
 in exactly one of code, string or comment.
 Does not: parse. A regular expression of JavaScript or Ruby that holds a quote or a comment mark is read as code up to
-that mark, a here-document as code, a nested template as one string. Docstrings are strings.
+that mark, a here-document as code, a nested template as one string. Docstrings are strings. Good for a share; what
+takes comments out asks a lexer (`pretrial.corpus.transforms.lexed`).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -43,6 +44,7 @@ _LONG_STRING = r'"(?:[^"\\]|\\(?:[\s\S]|\Z))*+(?:"|\Z)'
 _LUA_LONG = r"\[\[(?:[^\]]|\](?!\]))*+(?:\]\]|\Z)"
 _HASKELL_BLOCK = r"\{-(?:[^-]|-(?!\}))*+(?:-\}|\Z)"
 _HASKELL_LINE = r"--+(?![!#$%&*+./<=>?@\\^|~])[^\n]*"
+_ADDRESS = r"\burl\([^)\n'\"]*+\)"
 _MARKED_UP = r"<!--(?:[^-]|-(?!->))*+(?:-->|\Z)"
 
 LANGUAGES: dict[str, Lexis] = {
@@ -73,9 +75,9 @@ LANGUAGES: dict[str, Lexis] = {
     "clojure": Lexis((r";[^\n]*",), (_LONG_STRING, r"\\[^\s]")),
     "yaml": Lexis((_SHELL_HASH,), (_DOUBLE, _SINGLE)),
     "html": Lexis((_MARKED_UP,)),
-    "css": Lexis((_BLOCK,), (_DOUBLE, _SINGLE)),
-    "scss": Lexis((r"(?<!:)//[^\n]*", _BLOCK), (_DOUBLE, _SINGLE)),
-    "sass": Lexis((r"(?<!:)//[^\n]*", _BLOCK), (_DOUBLE, _SINGLE)),
+    "css": Lexis((_BLOCK,), (_DOUBLE, _SINGLE, _ADDRESS)),
+    "scss": Lexis((r"(?<!:)//[^\n]*", _BLOCK), (_DOUBLE, _SINGLE, _ADDRESS)),
+    "sass": Lexis((r"(?<!:)//[^\n]*", _BLOCK), (_DOUBLE, _SINGLE, _ADDRESS)),
     "toml": Lexis((_HASH,), (_TRIPLE_DOUBLE, _TRIPLE_SINGLE, _DOUBLE, r"'[^'\n]*'")),
 }
 """Languages by the names of `pretrial.corpus.languages`; JSON has no comments, prose markup is not code."""
@@ -88,28 +90,27 @@ def spans(text: str, language: str) -> Iterator[tuple[str, int, int]]:
 
 
 def comment_share(text: str, language: str) -> float:
-    """Characters in comments over all that are not white space; 0 for a text without any."""
+    """Characters in comments over all that are not white space, an estimate; 0 for a text without any."""
     inside = sum(_dense(text[begin:end]) for kind, begin, end in spans(text, language) if kind == "comment")
     total = _dense(text)
     return inside / total if total else 0.0
 
 
-def without_comments(text: str, language: str) -> str:
-    """The text without comments: a line that held nothing else goes, white space before a comment goes with it.
+def without(text: str, comments: Sequence[tuple[int, int]]) -> str:
+    """The text without comments, given as (start, end) in order: a line that held nothing else goes.
 
-    A comment inside a line leaves one space, so that what stood around it does not join. The first line stays where it
-    names an interpreter (`#!`).
+    White space before a comment goes with it. A comment inside a line leaves one space, so that what stood around it
+    does not join.
     """
+    if not comments:
+        return text
     # Stands where a comment was, so that lines left empty by it can be told from lines that were empty before.
     gone = next(chr(code) for code in (0, *range(0xE000, 0xF900)) if chr(code) not in text)
     kept: list[str] = []
     at = 0
-    for kind, begin, end in spans(text, language):
-        if kind == "comment" and not (begin == 0 and text.startswith("#!")):
-            kept += [text[at:begin], gone, f"\n{gone}" * text.count("\n", begin, end)]
-            at = end
-    if not kept:
-        return text
+    for begin, end in comments:
+        kept += [text[at:begin], gone, f"\n{gone}" * text.count("\n", begin, end)]
+        at = end
     kept.append(text[at:])
     around = re.compile(f"[ \t]*{gone}[ \t{gone}]*")
     lines = []

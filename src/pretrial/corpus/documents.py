@@ -24,7 +24,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pretrial.corpus.readers.record import Record, Reject, excerpt
+from pretrial.corpus.readers.record import Record, Reject, Skip, excerpt
 
 GROUP_BYTES = 16_000_000
 GROUP_ROWS = 8192
@@ -51,7 +51,12 @@ REJECTS = pa.schema(
         pa.field("excerpt", pa.string(), nullable=False),
     ]
 )
-"""Documents that a rule dropped. `value` is what it measured, as JSON; `bytes` of the text that it saw."""
+"""Documents that a rule dropped, and what readers skipped (rule `read`).
+
+`value` is what was measured or decided, as JSON; `bytes` of the text that the rule saw, or of what was skipped.
+"""
+READ = "read"
+"""What stands as the rule of what readers skipped: the first step of every funnel."""
 _NO_FIELDS: dict[str, Any] = {}
 _PIECE = 1_000_000
 # What `str.split` takes for white space.
@@ -105,6 +110,35 @@ def document(
         # JSON can spell half of a surrogate pair, which is no character.
         return Reject("undecodable", record.where, excerpt(record.text))
     return row
+
+
+def rejected(record: Record, text: str, rule: str, reason: str, value: Any) -> dict[str, Any]:
+    """The row that lists a dropped document."""
+    name = record.id if record.id is not None else record.where
+    size = len(text.encode(errors="surrogatepass"))
+    return _reject(name, rule, reason, value, size, record.where, excerpt(text))
+
+
+def skipped(skip: Skip) -> dict[str, Any]:
+    """The row that lists what a reader skipped."""
+    return _reject(skip.id or skip.where, READ, skip.reason, skip.value, skip.bytes, skip.where, skip.excerpt)
+
+
+def _reject(id: str, rule: str, reason: str, value: Any, size: int, where: str, begins: str) -> dict[str, Any]:
+    return {
+        "id": _storable(id),
+        "rule": rule,
+        "reason": reason,
+        "value": json.dumps(value, ensure_ascii=True),
+        "bytes": size,
+        "where": _storable(where),
+        "excerpt": begins,
+    }
+
+
+def _storable(text: str) -> str:
+    """The text with half surrogates, which no file holds, spelled out."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def save_array(path: Path, array: npt.NDArray[Any]) -> None:

@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from pretrial.corpus.kinds import KINDS
+from pretrial.corpus.kinds import NOTEBOOK, in_archives, where_of
 from pretrial.corpus.languages import language_of
 from pretrial.corpus.licences import is_licence_name
 from pretrial.corpus.licences.folders import by_folder, licence_of
+from pretrial.corpus.licences.notices import LOOKED_AT
 from pretrial.corpus.parts import package_of, readable, unchanged
 from pretrial.corpus.pipeline import Pipeline
 from pretrial.corpus.places import FAULTS
@@ -79,6 +80,8 @@ def _items(ctx: StepContext, pipeline: Pipeline) -> Iterator[Item | Derived | Un
     kind = read["kind"]
     if "faults" in part:
         yield from (Reject(fault, name, FAULTS[fault]) for name, fault in part["faults"])
+    elif "left_out" in part:
+        yield from (Skip(reason, size, name, value) for reason, name, size, value in part["left_out"])
     elif kind == "from":
         yield from _derived(ctx, pipeline)
     elif kind in ("jsonl", "parquet", "hub"):
@@ -98,7 +101,7 @@ def _items(ctx: StepContext, pipeline: Pipeline) -> Iterator[Item | Derived | Un
                 yield blob
                 continue
             for item in _read_blob(blob, read):
-                yield item if folders is None or not isinstance(item, Record) else _licensed(item, folders)
+                yield item if folders is None or not isinstance(item, Record) else _licensed(item, blob, folders)
 
 
 def _told(items: Iterable[Item], part: Mapping[str, Any]) -> Iterator[Item]:
@@ -127,13 +130,17 @@ def _records(ctx: StepContext, file: Mapping[str, Any], path: str) -> Iterator[I
     options: dict[str, Any] = {key: file[key] for key in ("sha256", "first_line") if key in file}
     if "span" in file:
         options["span"] = tuple(file["span"])
-    yield from take(text=read["text"], id=read["id"], **options)
+    yield from take(text=read["text"], id=read["id"], columns=read.get("columns"), **options)
 
 
 def _hub(ctx: StepContext, file: Mapping[str, Any], path: str) -> Iterator[Item]:
     from pretrial.corpus.readers.hub import HubFile, read_hub_file
+    from pretrial.corpus.readers.hub_layout import language_of as language_by
 
     read = ctx.config["read"]
+    constants = dict(read.get("constants", {}))
+    if "languages" in read:
+        constants["language"] = language_by(file["file"], read["languages"])
     yield from read_hub_file(
         read["dataset"] or None,
         read["revision"],
@@ -142,7 +149,8 @@ def _hub(ctx: StepContext, file: Mapping[str, Any], path: str) -> Iterator[Item]
         text=read["text"],
         name_field=read["id"],
         fields=read.get("fields"),
-        constants=read.get("constants"),
+        columns=read.get("columns"),
+        constants=constants,
         render=read.get("render", ""),
         stream=read["stream"],
     )
@@ -156,6 +164,8 @@ def _stackexchange(ctx: StepContext) -> Iterator[Item]:
         Path(ctx.settings["paths"][0]),
         part["file"],
         ctx.work,
+        site=read["site"],
+        beside=part["beside"],
         min_score=read["min_score"],
         min_answers=read["min_answers"],
         min_answer_score=read["min_answer_score"],
@@ -171,20 +181,27 @@ def _commits(ctx: StepContext) -> Iterator[Item]:
         Path(ctx.settings["paths"][0]),
         part["repository"],
         revision=part["commit"],
-        options=Options(form=read["form"]),
+        options=Options(
+            form=read["form"], files=read["max_files"], file_bytes=read["max_file"], diff_bytes=read["max_diff"]
+        ),
     )
 
 
 def _read_blob(blob: Blob, read: dict[str, Any]) -> Iterator[Item]:
     kind = read["kind"]
     if kind in ("files", "archives", "git"):
-        yield from read_source_file(blob, languages=read["languages"], drop_docstrings=read["drop_docstrings"])
+        yield from read_source_file(
+            blob,
+            languages=read["languages"],
+            drop_docstrings=read["drop_docstrings"],
+            generated=read["generated"],
+        )
     elif kind == "docstrings":
-        yield from read_docstrings(blob)
+        yield from read_docstrings(blob, generated=read["generated"])
     elif kind == "notebooks":
         from pretrial.corpus.readers.notebooks import read_notebook
 
-        yield from read_notebook(blob, form=read["form"])
+        yield from read_notebook(blob, form=read["form"], output_limit=read["max_output"])
     elif kind == "metadata":
         yield from read_metadata(blob)
     else:
@@ -194,17 +211,19 @@ def _read_blob(blob: Blob, read: dict[str, Any]) -> Iterator[Item]:
 def _blobs(ctx: StepContext) -> Iterator[tuple[Blob | Reject | Skip, Mapping[str, str] | None]]:
     """Files, each with the licences of the folders it lies in; `None` where the reader names licences itself."""
     read, part = ctx.config["read"], ctx.config["part"]
-    wanted = partial(_wanted, read["languages"]) if "languages" in read else _all
+    wanted = partial(_wanted, read["languages"]) if "languages" in read else _is_notebook
     if "row_group" in part:
-        yield from ((blob, None) for blob in _snapshot_blobs(ctx))
-    elif read["kind"] == "archives":
+        # An installation's licence files lie beside its metadata, not above its modules.
+        none: Mapping[str, str] | None = {} if read["kind"] in ("files", "docstrings") else None
+        yield from ((blob, none) for blob in _snapshot_blobs(ctx))
+    elif in_archives(read):
         from pretrial.corpus.readers.archives import read_archive
 
         for (name, sha), path in zip(part["files"], ctx.settings["paths"], strict=True):
             folders = _folders(read_archive(Path(path), name, wanted=is_licence_name))
             for blob in read_archive(Path(path), name, wanted=wanted, sha256=sha):
                 yield blob, folders
-    elif KINDS[read["kind"]].where == "repositories":
+    elif where_of(read) == "repositories":
         from pretrial.corpus.readers.repositories import read_repository
 
         take = partial(read_repository, Path(ctx.settings["paths"][0]), part["repository"], revision=part["commit"])
@@ -219,16 +238,18 @@ def _wanted(languages: list[str], name: str) -> bool:
     return language_of(name) in languages
 
 
-def _all(name: str) -> bool:
-    return True
+def _is_notebook(name: str) -> bool:
+    return name.lower().endswith(NOTEBOOK)
 
 
 def _folders(found: Iterable[Blob | Reject | Skip]) -> dict[str, str]:
     return by_folder((blob.fields["path"], blob.data) for blob in found if isinstance(blob, Blob))
 
 
-def _licensed(record: Record, folders: Mapping[str, str]) -> Record:
-    licence = licence_of(record.fields["path"], record.text, folders, record.fields.get("license"))
+def _licensed(record: Record, blob: Blob, folders: Mapping[str, str]) -> Record:
+    # The file's own beginning: what became of it may have lost the comment that names a licence.
+    head = blob.data[:LOOKED_AT].decode("utf-8", "replace") if language_of(blob.name) else record.text
+    licence = licence_of(record.fields["path"], head, folders, record.fields.get("license"))
     return record if licence is None else replace(record, fields={**record.fields, "license": licence})
 
 

@@ -41,14 +41,15 @@ class Kind:
 
 
 _CAPS = {"cap_file": None, "cap_group": None}
-_CODE = {"languages": (), "drop_docstrings": False}
+_CODE = {"languages": (), "drop_docstrings": False, "generated": False}
+_RECORDS = {"text": "text", "id": "id", "fields": None}
 _TREE_GROUPS = ("document", "package", "repository", "directory")
 _PACKAGES = ("document", "package", "distribution")
 
 KINDS: Mapping[str, Kind] = MappingProxyType(
     {
-        "jsonl": Kind("files", "JSON lines, plain, .gz or .zst.", {"text": "text", "id": "id", "cap_file": None}),
-        "parquet": Kind("files", "Parquet files.", {"text": "text", "id": "id", "cap_file": None}),
+        "jsonl": Kind("files", "JSON lines, plain, .gz or .zst.", _RECORDS | {"cap_file": None}),
+        "parquet": Kind("files", "Parquet files.", _RECORDS | {"cap_file": None}),
         "files": Kind(
             "tree",
             "A tree of source files: `stdlib`, `installed` (the standard library and Pretrial's core dependencies) or "
@@ -60,7 +61,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "docstrings": Kind(
             "tree",
             "Docstrings and documentation as prose: `stdlib`, `installed` or a folder.",
-            _CAPS,
+            {"generated": False, **_CAPS},
             _TREE_GROUPS,
             {"installed": _PACKAGES, "stdlib": _PACKAGES},
             fields=False,
@@ -90,25 +91,35 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "commits": Kind(
             "repositories",
             "Commits of git repositories: message and diff; merges and bots are left out.",
-            {"revision": "HEAD", "form": "diff", "cap_file": None},
+            {
+                "revision": "HEAD",
+                "form": "diff",
+                "max_files": 50,
+                "max_file": 1_000_000,
+                "max_diff": 100_000,
+                "cap_file": None,
+            },
             ("document", "repository"),
         ),
         "notebooks": Kind(
             "tree",
-            "Jupyter notebooks of a tree, as scripts or as cells with their outputs.",
-            {"form": "script", **_CAPS},
+            "Jupyter notebooks of a tree, of archives (known by their endings: `.whl`, `.tar.gz`) or, with a "
+            "`revision`, of git repositories; as scripts or as cells with their outputs.",
+            {"form": "script", "max_output": 2000, "revision": None, **_CAPS},
             _TREE_GROUPS,
         ),
         "stackexchange": Kind(
             "files",
             "Threads of a StackExchange dump: `Posts.xml`, or the .7z or .zip that holds it.",
-            {"min_score": None, "min_answers": 1, "min_answer_score": None, "cap_file": None},
+            {"site": None, "min_score": None, "min_answers": 1, "min_answer_score": None, "cap_file": None},
         ),
         "hub": Kind(
             "hub",
             "A dataset of the Hugging Face hub: `org/name`, a ready definition (`slimpajama-text`), or a folder in the "
             "hub's layout.",
             {
+                "as": None,
+                "languages": (),
                 "revision": None,
                 "config": None,
                 "split": "train",
@@ -117,6 +128,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
                 "stream": False,
                 "text": None,
                 "id": None,
+                "fields": None,
                 "cap_file": None,
             },
         ),
@@ -139,6 +151,24 @@ CHOICES: Mapping[tuple[str, str], tuple[str, ...]] = MappingProxyType(
 """What an option may say, by (kind, option)."""
 
 FILLERS = ("dyck", "words")
+
+
+ARCHIVES = (
+    ".zip", ".whl", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst",
+)  # fmt: skip
+"""Names that archives have; a file's first bytes decide what it is."""
+
+NOTEBOOK = ".ipynb"
+
+
+def where_of(read: Mapping[str, Any]) -> Where:
+    """What a source reads, by its configuration: that of notebooks says in which kind of reading they lie."""
+    return KINDS[read.get("inside", read["kind"])].where
+
+
+def in_archives(read: Mapping[str, Any]) -> bool:
+    """Whether a source, by its configuration, reads files of archives."""
+    return "archives" in (read["kind"], read.get("inside"))
 
 
 def takers(option: str) -> list[str]:

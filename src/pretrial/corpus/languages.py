@@ -1,7 +1,8 @@
 """Which language a file is written in, by its name alone, and which files hold nothing anyone wrote.
 
 Guarantees: the 25 code and 10 markup languages of *To Code, or Not To Code?* (appendix A.1), under the names
-used there, in lower case; a file name maps to at most one of them.
+used there, in lower case, and nine more that published rules speak of (`DATA`, `ASSEMBLY`); a file name maps to at most
+one of them.
 Does not: read files. Where an extension is shared (`.h`, `.m`, `.ts`), the more common owner on GitHub has
 it, so C++ headers named `.h` count as C. Python stubs (`.pyi`) are left out: they declare, they do not
 compute.
@@ -51,6 +52,18 @@ MARKUP: dict[str, tuple[str, ...]] = {
     "sass": (".sass",),
     "rmarkdown": (".rmd",),
 }
+DATA: dict[str, tuple[str, ...]] = {
+    "text": (".txt",),
+    "xml": (".xml",),
+    "roff": (".roff", ".tmac"),
+    "roff manpage": (".man", ".mdoc"),
+    "smt": (".smt", ".smt2"),
+    "web ontology language": (".owl",),
+    "graphviz (dot)": (".dot", ".gv"),
+}
+"""What rules for code speak of beside code and markup, and what is read only where it is asked for."""
+ASSEMBLY: dict[str, tuple[str, ...]] = {"webassembly": (".wat", ".wast"), "motorola 68k assembly": (".x68",)}
+"""The two languages of which The Stack v2 counts letters and digits."""
 _NAMES = {
     "makefile": "makefile",
     "gnumakefile": "makefile",
@@ -65,10 +78,12 @@ _NAMES = {
 }
 _EXTENSIONS = {
     extension: language
-    for table in (CODE, MARKUP)
+    for table in (CODE, MARKUP, DATA, ASSEMBLY)
     for language, extensions in table.items()
     for extension in extensions
 }
+# A page of the manual and its section; not the end of a version (`CHANGES-1.2`, `libz.so.1`).
+_MANUAL = re.compile(r"[A-Za-z_](?:[\w+:-]*[A-Za-z_])?\.[1-9]")
 _LICENCE = re.compile(r"(?:un)?licen[cs]es?|copying|copyrights?|notices?|patents|third.?party.*", re.IGNORECASE)
 _LOCKS = frozenset(
     [
@@ -100,25 +115,34 @@ _PROSE_TEXT = re.compile(
     r"(?:readme|news|history|changes|changelog|api_changes|todo|notes|howto|faq|install|contributing)", re.I
 )
 MARKER_LINES = 5
+_BETWEEN = re.compile(r"[\s_-]+")
 _SPELLINGS = {
     "c#": "c-sharp", "csharp": "c-sharp", "cs": "c-sharp", "c++": "cpp", "cplusplus": "cpp", "js": "javascript",
     "ts": "typescript", "golang": "go", "py": "python", "python3": "python", "bash": "shell", "sh": "shell",
     "rst": "restructuredtext", "latex": "tex", "md": "markdown", "yml": "yaml", "tsx": "typescript", "rb": "ruby",
     "rs": "rust", "kt": "kotlin", "hs": "haskell", "make": "makefile", "visual-basic": "vb",
+    "c-plus-plus": "cpp", "r-markdown": "rmarkdown", "restructured-text": "restructuredtext",
+    "motorola-68k-assembly": "motorola 68k assembly", "roff-manpage": "roff manpage",
+    "web-ontology-language": "web ontology language", "graphviz-(dot)": "graphviz (dot)",
+    "graphviz-dot": "graphviz (dot)",
 }  # fmt: skip
-"""Other spellings of languages in datasets, by the names used here."""
+"""Other spellings of languages in datasets, by the names used here; those in the last lines are as GitHub has them."""
 
 
 def canonical(name: str) -> str:
-    """A language's name as it is spelled here: `C++` and `cpp`, `C#` and `csharp` are one."""
-    plain = name.strip().lower().replace(" ", "-").replace("_", "-")
+    """A language's name as it is spelled here: `C++` and `cpp`, `C#` and `csharp`, `Common Lisp` and `common-lisp`.
+
+    The name of a name is itself.
+    """
+    plain = _BETWEEN.sub("-", name.strip().lower())
     return _SPELLINGS.get(plain, plain)
 
 
 def language_of(name: str) -> str | None:
     """Language of a file by its name (`"a/b/Makefile"`, `"x.py"`); `None` for one not in the tables."""
     path = PurePosixPath(name)
-    return _NAMES.get(path.name.lower()) or _EXTENSIONS.get(path.suffix.lower())
+    known = _NAMES.get(path.name.lower()) or _EXTENSIONS.get(path.suffix.lower())
+    return known or ("roff manpage" if _MANUAL.fullmatch(path.name) else None)
 
 
 def is_licence(name: str) -> bool:
@@ -137,6 +161,14 @@ def is_generated_name(name: str) -> bool:
 def is_generated_text(head: str) -> bool:
     """Whether one of the first five lines says that a tool wrote the file. `head` may hold more lines."""
     return bool(_GENERATED_TEXT.search("\n".join(head[:4096].splitlines()[:MARKER_LINES])))
+
+
+def generated_mark(name: str, head: str) -> str:
+    """What `is_generated_name` or `is_generated_text` found: the file's name, or the words; empty where neither did."""
+    if is_generated_name(name):
+        return PurePosixPath(name).name
+    found = _GENERATED_TEXT.search("\n".join(head[:4096].splitlines()[:MARKER_LINES]))
+    return found[0] if found else ""
 
 
 def is_test(name: str) -> bool:

@@ -15,7 +15,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from pretrial.corpus.kinds import KINDS
+from pretrial.corpus.kinds import in_archives, where_of
+from pretrial.corpus.languages import language_of
 from pretrial.corpus.licences import is_licence_name
 from pretrial.corpus.licences.folders import LONGEST, by_folder
 from pretrial.corpus.places import FAULTS
@@ -64,20 +65,20 @@ def _plan(ctx: StepContext) -> list[Part]:
 
 def _of_paths(read: Mapping[str, Any], files: Sequence[list[str]], paths: Mapping[str, Path]) -> list[Part]:
     if "tree" in read:
-        return _tree(files, paths, read.get("cap_group"))
-    if KINDS[read["kind"]].where == "repositories":
+        return _tree(files, paths, read)
+    if where_of(read) == "repositories":
         return [
             ({"repository": name, "commit": commit}, {"paths": [str(paths[name])]}, name) for name, commit, _ in files
         ]
-    if read["kind"] == "archives":
+    if in_archives(read):
         return _runs(files, paths, {}, ARCHIVE_BYTES)
     parts: list[Part] = []
     together = read["kind"] != "stackexchange"
     few = _Few(parts)
-    for name, sha in files:
+    for name, sha, *site in files:
         path = paths[name]
         size = path.stat().st_size
-        whole: Json = {"file": name, "sha256": sha}
+        whole: Json = {"file": name, "sha256": sha, **({"beside": site[0]} if site else {})}
         large = read["kind"] == "jsonl" and size > SPAN_BYTES and compression(path) is None
         cuts = spans(path, SPAN_BYTES) if large else []
         if len(cuts) < 2:
@@ -203,17 +204,24 @@ def _hub(ctx: StepContext) -> list[Part]:
     return parts
 
 
-def _tree(files: Sequence[list[str]], paths: Mapping[str, Path], cap: int | None) -> list[Part]:
+def _tree(files: Sequence[list[str]], paths: Mapping[str, Path], read: Mapping[str, Any]) -> list[Part]:
     licences = [item for item in files if is_licence_name(item[0])]
     rest = [item for item in files if not is_licence_name(item[0])]
     sizes = {name: paths[name].stat().st_size for name, _, _ in rest}
-    taken = _under_cap({name: package_of(name, unit) for name, _, unit in rest}, sizes, cap)
+    over = _over_cap({name: package_of(name, unit) for name, _, unit in rest}, sizes, read.get("cap_group"))
+    left_out: list[list[Any]] = [["cap-group", name, sizes[name], total] for name, total in sorted(over.items())]
+    left_out += [
+        ["licence", name, paths[name].stat().st_size, PurePosixPath(name).name]
+        for name, _, _ in licences
+        if language_of(name) in read.get("languages", ())
+    ]
     folders = by_folder((name, unchanged(paths[name], sha)[:LONGEST]) for name, sha, _ in licences)
-    parts = _runs([item for item in rest if item[0] in taken], paths, sizes, TREE_BYTES)
-    return [
+    parts = _runs([item for item in rest if item[0] not in over], paths, sizes, TREE_BYTES)
+    read_parts = [
         ({**part, "licences": _above([name for name, *_ in part["files"]], folders)}, settings, label)
         for part, settings, label in parts
     ]
+    return [*read_parts, ({"left_out": left_out}, {"paths": []}, "what is left out")] if left_out else read_parts
 
 
 def _above(names: Sequence[str], folders: Mapping[str, str]) -> dict[str, str]:
@@ -237,18 +245,21 @@ def _runs(files: Sequence[list[str]], paths: Mapping[str, Path], sizes: Mapping[
     return parts
 
 
-def _under_cap(packages: Mapping[str, str], sizes: Mapping[str, int], cap: int | None) -> set[str]:
-    """Names of the files to read: of each package, in hash order, until the next would pass the cap."""
+def _over_cap(packages: Mapping[str, str], sizes: Mapping[str, int], cap: int | None) -> dict[str, int]:
+    """Files not to read, by name: of each package, in hash order, the first that passes the cap and all that follow.
+
+    The value is the package's bytes up to the file and with it.
+    """
     if cap is None:
-        return set(sizes)
-    taken: set[str] = set()
+        return {}
+    over: dict[str, int] = {}
     totals: Counter[str] = Counter()
     for name in sorted(sizes, key=lambda name: hashlib.sha256(name.encode()).digest()):
         # A total that passed the cap stays above it, so nothing follows a file that did not fit.
         totals[packages[name]] += sizes[name]
-        if totals[packages[name]] <= cap:
-            taken.add(name)
-    return taken
+        if totals[packages[name]] > cap:
+            over[name] = totals[packages[name]]
+    return over
 
 
 def _paths(ctx: StepContext) -> dict[str, Path]:

@@ -17,6 +17,7 @@ from typing import Any
 
 from pretrial.corpus.attributes import ATTRIBUTES
 from pretrial.corpus.languages import canonical
+from pretrial.corpus.licences.names import part as licence_part
 from pretrial.corpus.registry import built
 
 KEEP = "keep"
@@ -53,6 +54,7 @@ class Pipeline:
     def __init__(self, config: Mapping[str, Any]) -> None:
         keep: Mapping[str, Any] = config["keep"]
         self._fields = {name: wanted for name, wanted in keep.items() if name not in ATTRIBUTES}
+        self._is_part: bool = config.get("part_of_split", False)
         # A split source asks this of every document for each of its parts.
         self._text_fits = lru_cache(4096)(self._does_text_fit)
         self._measures = {name: wanted for name, wanted in keep.items() if name in ATTRIBUTES}
@@ -77,11 +79,19 @@ class Pipeline:
         """Why a record is not kept by its own fields; `None` where it is."""
         for name, wanted in self._fields.items():
             value = fields.get(name)
-            if not (self._text_fits(name, value) if isinstance(value, str) else fits(value, wanted)):
+            if isinstance(value, str):
+                kept = self._text_fits(name, value)
+            elif self._is_part:
+                kept = part_of(name, value) in wanted
+            else:
+                kept = fits(value, wanted)
+            if not kept:
                 return KEEP, name, value
         return None
 
     def _does_text_fit(self, name: str, value: str) -> bool:
+        if self._is_part:
+            return part_of(name, value) in self._fields[name]
         return fits(canonical(value) if name == "language" else value, self._fields[name])
 
     def apply(self, text: str, fields: Mapping[str, Any]) -> Outcome:
@@ -145,6 +155,21 @@ def fits(value: Any, wanted: Any) -> bool:
         least, most = wanted["least"], wanted["most"]
         return (least is None or value >= least) and (most is None or value <= most)
     return any(spelled(one) in wanted for one in (value if isinstance(value, list) else [value]))
+
+
+def part_of(name: str, value: Any) -> str | None:
+    """The one part of a split by a field that a document with this value is in; `None` for none.
+
+    Licences are told apart by their normal form, "BSD-3-Clause AND MIT" in any order, "NOASSERTION" where none is
+    known; lists of other values by all of their items, "a, b".
+    """
+    if name == "license" and (value is None or isinstance(value, str | list)):
+        return licence_part(value)
+    if value is None:
+        return None
+    if isinstance(value, list):
+        return ", ".join(canonical(str(one)) if name == "language" else spelled(one) for one in value)
+    return canonical(value) if name == "language" and isinstance(value, str) else spelled(value)
 
 
 def spelled(value: Any) -> str:

@@ -25,7 +25,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
-from pretrial.corpus.kinds import KINDS
+from pretrial.corpus.kinds import NOTEBOOK, where_of
 from pretrial.corpus.languages import is_prose, language_of
 from pretrial.corpus.licences import is_licence_name
 from pretrial.corpus.readers.safety import decoded_name, spelled
@@ -115,7 +115,7 @@ def found(read: Mapping[str, Any], settings: Mapping[str, Any]) -> list[Place]:
         RequestError: for a pattern that matches nothing, a folder in the place of a file, a tree without a file of the
             languages asked for, or a folder without a repository.
     """
-    where, kind = settings.get("where"), KINDS[read["kind"]].where
+    where, kind = settings.get("where"), where_of(read)
     places: dict[Path, tuple[str, int, str, bool, str]] = {}
     for index, location in enumerate(settings["locations"]):
         root, pattern = Path(location["root"]), location["pattern"]
@@ -205,7 +205,7 @@ def _matches(root: Path, pattern: str, unlisted: list[Path]) -> list[Path]:
     """
     parts = PurePath(pattern).parts
     if "**" not in parts:
-        # Unlike Path.glob this takes a pattern with `..`.
+        # Path.glob would take hidden files, too.
         return [root / name for name in sorted(glob.glob(pattern, root_dir=root))]  # noqa: PTH207
     at = parts.index("**")
     tops = _matches(root, str(PurePath(*parts[:at])), unlisted) if at else [root]
@@ -311,5 +311,5 @@ def _wanted(name: str, read: Mapping[str, Any]) -> bool:
     if read["kind"] == "docstrings":
         return language_of(name) == "python" or is_prose(name)
     if read["kind"] == "notebooks":
-        return name.lower().endswith(".ipynb")
+        return name.lower().endswith(NOTEBOOK)
     return language_of(name) in read["languages"]

@@ -2,14 +2,16 @@
 
 Guarantees: the plan follows from the inputs alone, so the corpus has the same bytes for any number of
 workers; what is malformed is counted, kept aside with its reason and place, and reported, and never stops a
-run; every document that a rule drops is listed with the rule, its reason and the measured value; the funnel says how
-many documents and bytes were left after every step.
+run; every document that a rule drops is listed with the rule, its reason and the measured value, and what a reader
+skips and would have been a document with the rule `read`; the funnel says how many documents and bytes were left after
+every step.
 Does not: remove duplicates or hold anything out (`select`).
 
 A corpus is `shard-00000.parquet` … (columns of `documents.SCHEMA`, in order), `rejects-00000.parquet` … (what rules
-dropped: columns of `documents.REJECTS`) and `quarantine.parquet` (what could not be used: reason, where, excerpt; at
-most 10,000 rows a shard, counts are complete). A corpus that is derived from another has `roots-00000.npy` … beside
-its shards: int64, the number of the document that each goes back to, in the corpus of the source that was read.
+dropped and readers skipped: columns of `documents.REJECTS`) and `quarantine.parquet` (what could not be used: reason,
+where, excerpt; at most 10,000 rows a shard, counts are complete). A corpus that is derived from another has
+`roots-00000.npy` … beside its shards: int64, the number of the document that each goes back to, in the corpus of the
+source that was read.
 """
 
 from __future__ import annotations
@@ -28,12 +30,23 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pretrial.corpus.documents import QUARANTINE, REJECTS, SCHEMA, Writer, document, save_array
+from pretrial.corpus.documents import (
+    QUARANTINE,
+    READ,
+    REJECTS,
+    SCHEMA,
+    Writer,
+    document,
+    rejected,
+    save_array,
+    skipped,
+)
 from pretrial.corpus.items import ROOTS, Derived, Opened, Unkept, items
 from pretrial.corpus.parts import check_split_files, plan
 from pretrial.corpus.pipeline import KEEP, Pipeline
 from pretrial.corpus.readers.record import Record, Reject, Skip, excerpt
 from pretrial.corpus.readers.safety import spelled
+from pretrial.corpus.snapshot import LEFT_OUT
 from pretrial.corpus.spec import SEMANTICS
 from pretrial.errors import Interrupted, RunError
 from pretrial.execute.context import ArtefactLike, Json, StepContext
@@ -84,18 +97,24 @@ def read_corpus(ctx: StepContext) -> Json:
         raise RunError(
             f"{name}: no document is left: {in_words(facts)}",
             where=ctx.settings.get("where"),
-            remedy=_way_out(facts, ctx.config),
+            remedy=_way_out(facts, ctx.config, shards),
         )
     index: list[Json] = []
     rejects: list[str] = []
+
+    def list_too(path: Path) -> None:
+        file = f"rejects-{len(rejects):05d}.parquet"
+        _link(path, ctx.out / file)
+        rejects.append(file)
+
+    if _taken(ctx).get("listed"):
+        list_too(ctx.inputs["snapshot"].file(LEFT_OUT))
     with Writer(ctx.out / _KEPT_ASIDE, QUARANTINE) as aside:
         for shard in shards:
             if shard.facts["documents"]:
                 index.append(_taken_in(ctx, shard, len(index)))
             if shard.facts["rejects"]:
-                file = f"rejects-{len(rejects):05d}.parquet"
-                _link(shard.file(_REJECTS), ctx.out / file)
-                rejects.append(file)
+                list_too(shard.file(_REJECTS))
             with pq.ParquetFile(shard.file(_KEPT_ASIDE)) as broken:
                 for batch in broken.iter_batches():
                     for row in batch.to_pylist():
@@ -135,6 +154,9 @@ def read_shard(ctx: StepContext) -> Json:
                 continue
             if isinstance(item, Skip):
                 tally.skipped[item.reason] += 1
+                if item.where:
+                    tally.listed += 1
+                    rejects.add(skipped(item), 500)
                 continue
             if isinstance(item, Unkept):
                 tally.unkept(item.reason, item.value, item.documents)
@@ -145,7 +167,11 @@ def read_shard(ctx: StepContext) -> Json:
                 row = item
             else:
                 record = item.record if isinstance(item, Derived) else item
-                out = pipeline.apply(record.text, record.fields)
+                fields = record.fields
+                if license and fields.get("license") is None:
+                    # Rules and `keep` see it, too.
+                    fields = {**fields, "license": license}
+                out = pipeline.apply(record.text, fields)
                 if out.dropped is not None:
                     tally.passed(out.passed)
                     step, reason, value = out.dropped
@@ -191,7 +217,7 @@ class _Tally:
         self.removed: dict[str, Counter[str]] = {}
         self.skipped: Counter[str] = Counter()
         self.quarantined: Counter[str] = Counter()
-        self.documents = self.bytes = self.ungrouped = 0
+        self.documents = self.bytes = self.ungrouped = self.listed = 0
         self.files: list[list[Any]] = []
         """(name, number of its first document) of each of several files."""
         self._content = hashlib.sha256()
@@ -229,27 +255,13 @@ class _Tally:
                 {"step": step, "documents": count, "bytes": size} for step, (count, size) in self.funnel.items()
             ],
             "rejected": {step: dict(sorted(reasons.items())) for step, reasons in self.rejected.items() if reasons},
-            "rejects": sum(reasons.total() for step, reasons in self.rejected.items() if step != KEEP),
+            "rejects": self.listed + sum(why.total() for step, why in self.rejected.items() if step != KEEP),
             "skipped": dict(sorted(self.skipped.items())),
             "quarantined": dict(sorted(self.quarantined.items())),
             "removed": {rule: dict(sorted(kinds.items())) for rule, kinds in sorted(self.removed.items())},
             "ungrouped": self.ungrouped,
             **({"files": self.files} if self.files else {}),
         }
-
-
-def rejected(record: Record, text: str, rule: str, reason: str, value: Any) -> Json:
-    """The row that lists a dropped document."""
-    name = record.id if record.id is not None else record.where
-    return {
-        "id": _storable(name),
-        "rule": rule,
-        "reason": reason,
-        "value": json.dumps(value, ensure_ascii=True),
-        "bytes": len(text.encode(errors="surrogatepass")),
-        "where": _storable(record.where),
-        "excerpt": excerpt(text),
-    }
 
 
 def _content(shards: Sequence[ArtefactLike]) -> str:
@@ -263,28 +275,65 @@ _UNREADABLE = frozenset(
 )
 
 
-def _way_out(facts: Json, config: Mapping[str, Any]) -> str:
+def _way_out(facts: Json, config: Mapping[str, Any], shards: Sequence[ArtefactLike]) -> str:
     """What to look at where nothing is left: what took most of it."""
     read, left, rejected = config["read"], facts["quarantined"], facts["rejected"]
-    if "no-text" in left:
-        return f"No record has a text under {read.get('text')!r}: name the field that holds it with `text`."
-    if _UNREADABLE & left.keys():
+    without, found = left.get("no-text", 0), facts["funnel"][0]["documents"] if facts["funnel"] else 0
+    if without > found:
+        who = f"{without:,} of {without + found:,} records have no" if found else "No record has a"
+        return f"{who} text under {read.get('text')!r}: name the field that holds it with `text`."
+    if sum(left[reason] for reason in _UNREADABLE & left.keys()) > found:
         return (
             f"Look at the files themselves: the reader {read['kind']} takes UTF-8, and one object a line in JSON lines."
         )
+    if read["kind"] == "from" and list(rejected) == [KEEP] and (left_out := _of_part(config["keep"], rejected[KEEP])):
+        return left_out
     if taken := {step: reasons for step, reasons in rejected.items() if reasons}:
         step = max(taken, key=lambda step: sum(taken[step].values()))
         most = sorted(taken[step].items(), key=lambda item: -item[1])[:5]
         said = f"Most went at {step}: " + ", ".join(f"{reason} {count:,}" for reason, count in most) + "."
+        said += _example(shards, step, most[0][0])
         if "no-license" in taken[step]:
             said += " Say the source's `license`, or {license: {unknown: true}}."
+        if without:
+            said += f" {without:,} of {without + found:,} records have no text under {read.get('text')!r}."
         return said
+    for reason, _ in sorted(facts["skipped"].items(), key=lambda item: -item[1]):
+        if one := _example(shards, READ, reason):
+            return f"The reader skipped what it found.{one}"
     return "Nothing was found that this reader takes: look at the path, the languages and the kind of reading."
 
 
-def _storable(text: str) -> str:
-    """The text with half surrogates, which no file holds, spelled out."""
-    return text.encode("utf-8", "backslashreplace").decode()
+def _of_part(keep: Mapping[str, Any], reasons: Mapping[str, int]) -> str:
+    """How to leave out a part of a split source that has no documents, such as a language of a published mixture."""
+    if len(keep) != 1:
+        return ""
+    field = next(iter(keep))
+    there = [one.removeprefix(f"{field}=") for one, _ in sorted(reasons.items(), key=lambda item: (-item[1], item[0]))]
+    values = [one for one in there if one not in ("null", "(other values)") and not one.startswith("[")]
+    if not values:
+        if set(there) != {"null"}:
+            return ""
+        return (
+            f"No document has a field {field!r}: split by another one, or say which it is: fields: {{{field}: COLUMN}}."
+        )
+    return (
+        "To leave this part out, say of the source that is split what there is: "
+        f"keep: {{{field}: [{', '.join(values)}]}}; a share `as` a published mixture is divided over these alone."
+    )
+
+
+def _example(shards: Sequence[ArtefactLike], rule: str, reason: str) -> str:
+    """The first document that a rule dropped for a reason, which cannot be sampled; "" where none is listed."""
+    for shard in shards:
+        if shard.facts["rejects"]:
+            with pq.ParquetFile(shard.file(_REJECTS)) as file:
+                for batch in file.iter_batches(columns=["rule", "reason", "value", "where", "excerpt"]):
+                    for row in batch.to_pylist():
+                        if (row["rule"], row["reason"]) == (rule, reason):
+                            at, text = _brief(row["where"]), _brief(row["excerpt"])
+                            return f" One is {at}, {reason} {row['value']}: {text!r}."
+    return ""
 
 
 def _brief(value: Any) -> str:

@@ -24,6 +24,8 @@ from pretrial.corpus.rules import (
     gopher,
     natural_language,
     no_code,
+    notebooks,
+    opt_out,
     paper,
     redact,
     stack_v2,
@@ -37,7 +39,8 @@ from pretrial.errors import RequestError
 __all__ = ["FAMILIES", "RULES", "TRANSFORMS", "Call", "Result", "Rule", "built", "configured"]
 
 _MODULES: tuple[Any, ...] = (
-    no_code, code_out, policy, paper, stack_v2, starcoder, threads, gopher, c4, fineweb, natural_language, redact,
+    no_code, code_out, policy, opt_out, paper, stack_v2, starcoder, notebooks, threads, gopher, c4, fineweb,
+    natural_language, redact,
 )  # fmt: skip
 
 RULES: dict[str, type[Rule]] = {rule.name: rule for module in _MODULES for rule in module.RULES}

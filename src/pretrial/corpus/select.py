@@ -12,7 +12,7 @@ other: arms may train on the same document in several states.
 Classes of a document (a `uint8` each, in the corpus's order): 0 an exact copy of one kept elsewhere, 1
 trains, 2 held out, 3 in no use: an exact copy of a document in a held-out group, standing in a group that
 trains. Of what would train: 4 a near-duplicate of one that trains, 5 a near-duplicate of a held-out one, 6 holds an
-item of a benchmark that the study evaluates.
+item of a benchmark that the study evaluates or names.
 
 How. Transfer domains (sources in no mixture) come first, then the study's order: of exact copies after white
 space is normalised the first stays. All of a transfer domain is held out, with its groups, everywhere. Then

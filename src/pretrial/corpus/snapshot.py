@@ -11,26 +11,23 @@ from __future__ import annotations
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pretrial.corpus import installed
+from pretrial.corpus.documents import REJECTS, Writer
+from pretrial.corpus.documents import skipped as listed_as
 from pretrial.corpus.installed import InstalledFile
-from pretrial.corpus.languages import (
-    is_generated_name,
-    is_generated_text,
-    is_licence,
-    is_prose,
-    language_of,
-    top_level,
-)
+from pretrial.corpus.languages import generated_mark, is_licence, is_prose, language_of, top_level
+from pretrial.corpus.readers.record import Skip, excerpt
 from pretrial.errors import Interrupted, RunError
 from pretrial.execute.context import Json, StepContext
 
 FILE = "files.parquet"
+LEFT_OUT = "left-out.parquet"
 # One row group is one shard of reading: about a second of parsing.
 GROUP_BYTES = 4_000_000
 _SCHEMA = pa.schema(
@@ -47,7 +44,9 @@ _SCHEMA = pa.schema(
 def take_snapshot(ctx: StepContext) -> Json:
     """Step function of kind "snapshot".
 
-    Config: `kind`, `scope`, `cap_file`, `cap_group` (bytes or null) and, for source files, `languages`. A
+    Config: `kind`, `scope`, `cap_file`, `cap_group` (bytes or null) and, for source files, `languages`, for these and
+    docstrings `generated` (whether generated files stay). What is left out and not empty is listed in
+    `left-out.parquet` (columns of `documents.REJECTS`), beyond the cap without its beginning: it is not read. A
     package's files come in the order of the SHA-256 of their names until the next would pass `cap_group`; a
     file counts with at most `cap_file` bytes, since no more of its text will be used, but is copied whole,
     since a cut one cannot be parsed.
@@ -58,11 +57,20 @@ def take_snapshot(ctx: StepContext) -> Json:
         packages[file.package].append(file)
     skipped: Counter[str] = Counter()
     taken: list[tuple[InstalledFile, bytes]] = []
-    for done, package in enumerate(sorted(packages)):
-        if ctx.stop_requested():
-            raise Interrupted("stopped while copying installed files")
-        taken += _capped(packages[package], config, skipped)
-        ctx.progress(done + 1, len(packages))
+    listed = 0
+    with Writer(ctx.out / LEFT_OUT, REJECTS) as left_out:
+        for done, package in enumerate(sorted(packages)):
+            if ctx.stop_requested():
+                raise Interrupted("stopped while copying installed files")
+            for item in _capped(packages[package], config):
+                if not isinstance(item, Skip):
+                    taken.append(item)
+                    continue
+                skipped[item.reason] += 1
+                if item.where:
+                    left_out.add(listed_as(item), 500)
+                    listed += 1
+            ctx.progress(done + 1, len(packages))
     if not taken:
         raise RunError(
             f"the installation holds nothing for {config['kind']}: {config['scope']}",
@@ -79,6 +87,7 @@ def take_snapshot(ctx: StepContext) -> Json:
             "packages": len(packages),
         },
         "skipped": dict(sorted(skipped.items())),
+        "listed": listed,
         "row_groups": groups,
         "installed": installed.state(),
     }
@@ -119,34 +128,39 @@ def _descriptions() -> list[InstalledFile]:
     return found
 
 
-def _capped(
-    files: list[InstalledFile], config: Mapping[str, Any], skipped: Counter[str]
-) -> list[tuple[InstalledFile, bytes]]:
+def _capped(files: list[InstalledFile], config: Mapping[str, Any]) -> list[tuple[InstalledFile, bytes] | Skip]:
+    """A package's files that are taken, by name, then those that are not, in the order of their names' hash."""
     cap, cap_file = config["cap_group"], config["cap_file"]
     taken: list[tuple[InstalledFile, bytes]] = []
+    left_out: list[Skip] = []
     total = 0
-    for place, file in enumerate(ordered := sorted(files, key=lambda file: _order(file.name))):
-        data = file.path.read_bytes()
-        if reason := _useless(file.name, data, config["kind"]):
-            skipped[reason] += 1
+    full = False
+    for file in sorted(files, key=lambda file: _order(file.name)):
+        data = b"" if full else file.path.read_bytes()
+        size = file.path.stat().st_size if full else len(data)
+        if not full and (useless := _useless(file.name, data, config)) is not None:
+            left_out.append(useless)
             continue
-        total += min(len(data), cap_file or len(data))
-        if cap is not None and total > cap:
-            skipped["cap-group"] += len(ordered) - place
-            break
-        taken.append((file, data))
-    return sorted(taken, key=lambda item: item[0].name)
+        total += min(size, cap_file or size)
+        # What comes behind the first that passes the cap is counted with its size, and not opened.
+        full = full or (cap is not None and total > cap)
+        if full:
+            left_out.append(Skip("cap-group", size, file.name, total))
+        else:
+            taken.append((file, data))
+    return [*sorted(taken, key=lambda item: item[0].name), *left_out]
 
 
-def _useless(name: str, data: bytes, kind: str) -> str | None:
+def _useless(name: str, data: bytes, config: Mapping[str, Any]) -> Skip | None:
     """Why a file is not worth its place under a cap; the reader would leave it out all the same."""
-    if kind in ("metadata", "pydoc"):
+    if config["kind"] in ("metadata", "pydoc"):
         return None
     if is_licence(name):
-        return "licence"
-    if is_generated_name(name) or is_generated_text(data[:4096].decode("utf-8", "replace")):
-        return "generated"
-    return None if data.strip() else "empty"
+        return Skip("licence", len(data), name, PurePosixPath(name).name, excerpt(data))
+    head = data[:4096].decode("utf-8", "replace")
+    if not config["generated"] and (mark := generated_mark(name, head)):
+        return Skip("generated", len(data), name, excerpt(mark), excerpt(data))
+    return None if data.strip() else Skip("empty", len(data))
 
 
 def _order(name: str) -> bytes:

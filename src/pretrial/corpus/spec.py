@@ -12,24 +12,37 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pretrial.corpus.attributes import ATTRIBUTES
-from pretrial.corpus.kinds import CHOICES, FILLERS, KINDS, takers
-from pretrial.corpus.languages import CODE, MARKUP, canonical
+from pretrial.corpus.kinds import ARCHIVES, CHOICES, FILLERS, KINDS, takers, where_of
+from pretrial.corpus.languages import ASSEMBLY, CODE, DATA, MARKUP, canonical
+from pretrial.corpus.licences import normalise
 from pretrial.corpus.places import FAULTS, Place, found, locate
 from pretrial.corpus.registry import Call, configured
+from pretrial.corpus.sites import site_of
 from pretrial.errors import RequestError
 from pretrial.store.identity import fingerprint
 
-SEMANTICS = {"snapshot": 1, "corpus": 3, "corpus-shard": 3, "select": 3}
-TREE = 3
+if TYPE_CHECKING:
+    from pretrial.corpus.readers.catalogue import Definition
+
+SEMANTICS = {"snapshot": 2, "corpus": 4, "corpus-shard": 4, "select": 3}
+"""Versions of the steps. Snapshot 2 and corpus 4: what readers skip and would have been a document is listed, also what
+`cap-group` leaves out of a tree; limits of commits and notebooks, and whether generated files stay, are in the recipe;
+a dump's site may be its folder's name."""
+TREE = 4
 """Version of how trees of files are read; only the configuration of sources that read them holds it. 2: what a file
-belongs to is counted from the tree's own root. 3: licence files are looked at."""
+belongs to is counted from the tree's own root. 3: licence files are looked at. 4: what `cap-group` leaves out is
+counted and listed."""
 HELD_OUT = {"share": "2%", "bytes": 262_144, "largest_group": "20%"}
 INSTALLED = frozenset(word for kind in KINDS.values() for word in kind.words)
-LANGUAGE_SETS: dict[str, tuple[str, ...]] = {"code": tuple(CODE), "markup": tuple(MARKUP)}
-"""Languages of the paper under one name: its 25 of code, its 10 of markup."""
+LANGUAGE_SETS: dict[str, tuple[str, ...]] = {
+    "code": tuple(CODE),
+    "markup": tuple(MARKUP),
+    "data": tuple(DATA),
+}
+"""Languages under one name: the paper's 25 of code, its 10 of markup, and data that other rules speak of."""
 
 
 class ReadLike(Protocol):
@@ -79,6 +92,10 @@ class SourceLike(Protocol):
     def keep(self) -> Mapping[str, Any] | None:
         """Values that a field or measure must have: a sequence, or (least, most) of which either may be `None`."""
 
+    @property
+    def is_part(self) -> bool:
+        """Whether it is a part of a split: `keep` has one value, and means documents that have it and no other."""
+
 
 class HashCache(Protocol):
     """Knows the SHA-256 of files, and hashes again when size or modification time changed."""
@@ -104,23 +121,26 @@ def source_config(source: SourceLike, *, where: str | None = None) -> dict[str, 
         RequestError: for a reader, option, rule, language, group or field that does not exist or does not apply.
     """
     read = {"kind": "from", "scope": "source"} if source.read is None else _read(source.read, where)
+    rules = configured(source.filter, where=where)
     keep = _keep(source.keep or {}, where)
     if source.read is not None:
-        _check_group(source.read, read["scope"], source.group, where)
+        _check_group(read, source.group, where)
         if keep and not KINDS[source.read.kind].fields and not set(keep) <= set(ATTRIBUTES):
             raise RequestError(
                 f"keep chooses records by their fields; the reader {source.read.kind} has none",
                 where=where,
                 remedy="Remove keep, or choose by languages.",
             )
-        definition = _definition(source.read, where)
+        definition = ready(source.read, where=where)
         if definition is not None:
+            _check_license(source.license, definition.license, rules, where)
             keep = {field: sorted(values) for field, values in definition.keep.items()} | keep
     return {
         "read": read,
         "keep": dict(sorted(keep.items())),
+        **({"part_of_split": True} if source.is_part else {}),
         "measures": {name: ATTRIBUTES[name].version for name in sorted(keep) if name in ATTRIBUTES},
-        "filter": configured(source.filter, where=where),
+        "filter": rules,
         "transform": configured(source.transform, transforms=True, where=where),
         "group": source.group,
         "license": source.license,
@@ -147,6 +167,8 @@ def source_settings(
     if read is None:
         return settings
     scope = _scope(read, where)
+    if scope == "hub" and (definition := ready(read, where=where)) is not None:
+        settings["ready"] = definition.name
     if scope == "hub" and not _is_folder(read):
         return settings
     if scope in ("paths", "hub"):
@@ -161,9 +183,9 @@ def input_fingerprint(
 ) -> list[list[Any]] | None:
     """What a source reads, sorted by name; `None` for the installation, filler, and another source's documents.
 
-    (name, SHA-256) of each file, with its unit as a third in a tree; (name, commit, unit) of a repository; (name,
-    digest, bytes) of a file of a dataset. Of what cannot be read among others that a pattern or folder holds, the
-    reason (`places.FAULTS`) stands in the place of the hash or commit.
+    (name, SHA-256) of each file, with its unit as a third in a tree, and of a dump with what its folder says of its
+    site; (name, commit, unit) of a repository; (name, digest, bytes) of a file of a dataset. Of what cannot be read
+    among others that a pattern or folder holds, the reason (`places.FAULTS`) stands in the place of the hash or commit.
 
     Raises:
         RequestError: for a missing or unreadable file that is named without a wildcard, a pattern that matches nothing,
@@ -183,7 +205,7 @@ def input_fingerprint(
         return known
     if read["scope"] != "paths":
         return None
-    where, repositories = settings.get("where"), KINDS[read["kind"]].where == "repositories"
+    where, repositories = settings.get("where"), where_of(read) == "repositories"
     rows: list[list[Any]] = []
     first: RequestError | None = None
     for place in found(read, settings):
@@ -194,7 +216,7 @@ def input_fingerprint(
                 raise
             first = first or error
             mark = _fault(error, repositories)
-        rows.append([place.name, mark, *([place.unit] if repositories or "tree" in read else [])])
+        rows.append([place.name, mark, *_belonging(place, read)])
     if all(row[1] in FAULTS for row in rows):
         raise first or RequestError(
             f"nothing that {settings['locations'][0]['pattern']} matches can be read: {FAULTS[rows[0][1]]}",
@@ -224,8 +246,10 @@ def resolve_hub(read: Mapping[str, Any], settings: Mapping[str, Any], cache: Has
         config=read["config"],
         split=read["split"],
         patterns=tuple(read["patterns"]),
+        languages=read.get("languages"),
         take=read["take"],
         hash=cache.hash if cache is not None else None,
+        ready=settings.get("ready", ""),
         where=where,
     )
     if not folder and dataset.revision != read["revision"]:
@@ -250,7 +274,8 @@ def snapshot_config(config: Mapping[str, Any]) -> dict[str, Any] | None:
     read = config["read"]
     if read["scope"] not in INSTALLED:
         return None
-    return {key: read[key] for key in ("kind", "scope", "languages", "cap_file", "cap_group") if key in read}
+    keys = ("kind", "scope", "languages", "generated", "cap_file", "cap_group")
+    return {key: read[key] for key in keys if key in read}
 
 
 def select_config(
@@ -319,14 +344,21 @@ def _read(read: ReadLike, where: str | None) -> dict[str, Any]:
         if (choices := CHOICES.get((read.kind, option))) and value not in choices:
             raise unknown(option.replace("_", "-"), str(value), choices, where)
     config: dict[str, Any] = {"kind": read.kind, "scope": scope, **options}
-    if "languages" in options:
+    if columns := config.pop("fields", None):
+        config["columns"] = _columns(columns, options["text"], where)
+    if scope == "hub":
+        del config["as"], config["languages"]
+    elif "languages" in options:
         config["languages"] = _languages(options["languages"], where)
     if "patterns" in options:
         config["patterns"] = list(options["patterns"])
-    if scope == "paths" and kind.where == "tree":
+    if read.kind == "notebooks":
+        config |= _notebooks(config, read.location, where)
+        config = {key: value for key, value in config.items() if key not in _unused(config)}
+    if scope == "paths" and where_of(config) == "tree":
         config["tree"] = TREE
     if scope == "hub":
-        config |= _hub(read, options, where)
+        _hub(config, read, options, where)
     if scope == "nowhere":
         if read.location not in FILLERS:
             raise unknown("filler", str(read.location), FILLERS, where)
@@ -357,8 +389,41 @@ def _scope(read: ReadLike, where: str | None) -> str:
     return "paths"
 
 
-def _check_group(read: ReadLike, scope: str, group: str, where: str | None) -> None:
-    groups = KINDS[read.kind].words.get(scope, KINDS[read.kind].groups)
+def _notebooks(options: Mapping[str, Any], location: str | Sequence[str], where: str | None) -> dict[str, str]:
+    """In which other kind of reading notebooks lie; empty in a tree.
+
+    Archives are told by their names, repositories by the revision at which they are read: without one, a repository is
+    a folder like any other.
+    """
+    names = (location,) if isinstance(location, str) else location
+    packed = [name.lower().endswith(ARCHIVES) for name in names]
+    if any(packed) and not all(packed):
+        raise RequestError(
+            "notebooks are read from archives or from folders, not from both at once",
+            where=where,
+            remedy="Make a source of each.",
+        )
+    inside = "archives" if all(packed) else "git" if options["revision"] is not None else ""
+    if inside == "archives" and options["revision"] is not None:
+        raise RequestError("an archive has no revision", where=where, remedy="Leave revision out.")
+    if inside and options["cap_group"] is not None:
+        raise RequestError(
+            f"cap-group does not apply to notebooks of {'archives' if inside == 'archives' else 'repositories'}",
+            where=where,
+            remedy="Leave it out, or unpack them and name the folder.",
+        )
+    return {"inside": inside} if inside else {}
+
+
+def _unused(config: Mapping[str, Any]) -> set[str]:
+    """Options of notebooks that say nothing where they lie."""
+    inside = config.get("inside")
+    return ({"cap_group"} if inside else set()) | ({"revision"} if inside != "git" else set())
+
+
+def _check_group(read: Mapping[str, Any], group: str, where: str | None) -> None:
+    kind = KINDS[read.get("inside", read["kind"])]
+    groups = kind.words.get(read["scope"], kind.groups)
     if groups is not None and group not in groups:
         raise unknown("group", group, groups, where)
 
@@ -381,7 +446,7 @@ def _keep(keep: Mapping[str, Any], where: str | None) -> dict[str, Any]:
 
 
 def _languages(names: Sequence[str], where: str | None) -> list[str]:
-    known = {**CODE, **MARKUP}
+    known = {**CODE, **MARKUP, **DATA, **ASSEMBLY}
     chosen: set[str] = set()
     for name in names:
         plain = name if name in LANGUAGE_SETS else canonical(name)
@@ -389,6 +454,17 @@ def _languages(names: Sequence[str], where: str | None) -> list[str]:
             raise unknown("language", name, (*LANGUAGE_SETS, *known), where)
         chosen |= set(LANGUAGE_SETS.get(plain, (plain,)))
     return sorted(chosen or set(CODE))
+
+
+def _belonging(place: Place, read: Mapping[str, Any]) -> list[str]:
+    """What follows from where a file or repository lies and acts on its documents: its unit, or a dump's site."""
+    if where_of(read) == "repositories" or "tree" in read:
+        return [place.unit]
+    if read["kind"] == "stackexchange":
+        # Its name is relative to a root, which may be the folder that is called like the site.
+        told = read["site"] or site_of(place.name)
+        return ["" if told else site_of(place.path.absolute().parent.name)]
+    return []
 
 
 def _commit(place: Place, read: Mapping[str, Any]) -> str:
@@ -420,38 +496,88 @@ def _is_folder(read: ReadLike) -> bool:
     return isinstance(read.location, str) and read.location.startswith(("{", ".", "/", "~"))
 
 
-def _definition(read: ReadLike, where: str | None) -> Any:
-    """The ready definition that a source names; `None` where it names a dataset or folder itself."""
-    if read.kind != "hub" or _is_folder(read):
+def ready(read: ReadLike, *, where: str | None = None) -> Definition | None:
+    """The ready definition by which a source is read; `None` where there is none.
+
+    Raises:
+        RequestError: for one that there is not or that cannot be used, and for languages that it has not.
+    """
+    if read.kind != "hub":
         return None
     from pretrial.corpus.readers import catalogue
 
-    name = str(read.location)
-    base = name.partition("/")[0]
-    ready = {one.partition("/")[0] for one in catalogue.names()}
+    name, said = str(read.location), read.options.get("as")
     # `org/name` is a dataset's id, unless what stands before the slash is the name of a definition.
-    return catalogue.definition(name, where=where) if base in ready or "/" not in name else None
+    names = {one.partition("/")[0] for one in catalogue.names()}
+    itself = not _is_folder(read) and (name.partition("/")[0] in names or "/" not in name)
+    if itself and said is not None:
+        raise RequestError(
+            f"{name} is a ready definition itself, and cannot be read as {said}",
+            where=where,
+            remedy="Leave `as` out, or name a folder or a dataset (org/name) to read by it.",
+        )
+    words: Sequence[str] = read.options.get("languages") or ()
+    languages = [one for word in words for one in LANGUAGE_SETS.get(word, (word,))]
+    if itself or said is not None:
+        return catalogue.definition(name if said is None else said, languages, where=where)
+    if languages:
+        raise RequestError(
+            f"languages choose parts of a ready definition, and {name} is read by none",
+            where=where,
+            remedy="Say `as: the-stack-dedup` where it is laid out so; else keep: {language: [python]}",
+        )
+    return None
 
 
-def _hub(read: ReadLike, options: Mapping[str, Any], where: str | None) -> dict[str, Any]:
+def _hub(config: dict[str, Any], read: ReadLike, options: Mapping[str, Any], where: str | None) -> None:
+    """Fill in what a dataset's ready definition says, or the defaults of one that has none."""
     if not isinstance(read.location, str):
         raise RequestError("hub reads one dataset", where=where, remedy="Make a source of each.")
-    definition = _definition(read, where)
+    definition = ready(read, where=where)
+    config["dataset"] = "" if _is_folder(read) else read.location
     if definition is None:
-        return {
-            "dataset": "" if _is_folder(read) else read.location,
-            "text": options["text"] or "text",
-            "id": options["id"],
-        }
-    return {
-        "dataset": definition.hub,
+        config["text"] = options["text"] or "text"
+        return
+    if definition.languages and options["patterns"]:
+        raise RequestError("patterns choose the files, and so do languages", where=where, remedy="Keep one of them.")
+    if not _is_folder(read) and options["as"] is None:
+        config["dataset"] = definition.hub
+    fields = dict(definition.fields) | config.pop("columns", {})
+    config |= {
         "patterns": list(options["patterns"]) or list(definition.patterns),
         "text": options["text"] or definition.text,
         "id": options["id"] or definition.id,
-        "fields": {key: [value] if isinstance(value, str) else list(value) for key, value in definition.fields.items()},
-        "constants": dict(definition.constants),
+        "fields": {key: [value] if isinstance(value, str) else list(value) for key, value in fields.items()},
+        "constants": {
+            key: value for key, value in definition.constants.items() if key not in (options["fields"] or {})
+        },
         "render": definition.render,
     }
+    if definition.languages:
+        config["languages"] = {one: list(globs) for one, globs in definition.languages.items()}
+
+
+def _columns(columns: Mapping[str, str], text: str | None, where: str | None) -> dict[str, str]:
+    for field, column in columns.items():
+        if column == (text or "text"):
+            raise RequestError(
+                f"{column!r} is the text, and cannot be the field {field!r}, too",
+                where=where,
+                remedy="Name the column of that field, or the text's: text: COLUMN",
+            )
+    return dict(sorted(columns.items()))
+
+
+def _check_license(license: str | None, collection: str, rules: Sequence[Any], where: str | None) -> None:
+    """A collection whose licences differ has a sentence for them, by which no document can be judged."""
+    from pretrial.corpus.licences.expression import parse
+
+    if license == collection and parse(normalise(license)) is None and any(rule[0] == "license" for rule in rules):
+        raise RequestError(
+            f"the rule license would drop every document: none names a licence, and the collection's is {license!r}",
+            where=where,
+            remedy="Leave the rule out, or say which licence they have: license: …",
+        )
 
 
 def unknown(what: str, name: str, known: Sequence[str], where: str | None) -> RequestError:

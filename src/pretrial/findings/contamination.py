@@ -3,7 +3,8 @@
 An arm counts as having had an item when a document that may train, of a source that it trains on, holds it: whether
 it drew that document is not looked up, so this is the most that it can have seen. Of a derived source the hits are
 those of the documents it was made of. Scores on the clean subset leave out every item that any scanned document held,
-before documents left training, so they are the same items in all arms. Without scans there are no rows and no flags.
+before documents left training, so they are the same items in all arms; items that cannot be found (too short to tell)
+count as clean, and how many they are is said. Without scans there are no rows and no flags.
 """
 
 from __future__ import annotations
@@ -20,10 +21,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pretrial.analysis.analyse import Analysis
+from pretrial.analysis.analyse import Analysis, analyse
+from pretrial.analysis.data import Design, ItemTable
 from pretrial.analysis.rows import Comparison
 from pretrial.corpus.contamination import clean
-from pretrial.corpus.contamination.hits import HITS
+from pretrial.corpus.contamination.hits import HITS, most_telling
+from pretrial.corpus.contamination.index import ITEMS, unfindable
 from pretrial.corpus.iterate import CONTAMINATED, TRAIN
 from pretrial.corpus.select import CLASSES
 from pretrial.evaluate.spec import CATEGORIES, METRICS
@@ -39,6 +42,7 @@ Flags = npt.NDArray[np.bool_]
 
 FLAG = "contaminated differently"
 ANY = "any"
+INDEX = "benchmark texts"
 MATCHES = 5
 """Examples shown of each source and benchmark."""
 
@@ -76,14 +80,21 @@ class Contamination:
 
     @cached_property
     def benchmarks(self) -> list[str]:
-        """Benchmarks that were looked for, in the order of `evaluate`."""
+        """Benchmarks that were looked for, in the order of `evaluate`, then of `decontaminate`."""
         looked = {name for facts, _ in self.scans.values() for name in facts["benchmarks"]}
-        return [task for task in self.study.evaluate.tasks if task in looked]
+        named = dict.fromkeys((*self.study.evaluate.tasks, *self.study.decontaminate_also))
+        return [task for task in named if task in looked]
+
+    @cached_property
+    def unfindable(self) -> dict[str, frozenset[str]]:
+        """Items of each benchmark that no document can be found to hold."""
+        path = self.shelf.file(INDEX, ITEMS)
+        return unfindable(path) if path is not None else {}
 
     @cached_property
     def evaluated(self) -> dict[str, frozenset[str]]:
-        """Items of each benchmark that arms were asked."""
-        found: dict[str, set[str]] = {name: set() for name in self.benchmarks}
+        """Items of each benchmark that arms were asked; not of those that are only looked for."""
+        found: dict[str, set[str]] = {name: set() for name in self.benchmarks if name in self.study.evaluate.tasks}
         for row in self._answers:
             found[row["task"]].add(row["item"])
         return {name: frozenset(items) for name, items in found.items()}
@@ -97,13 +108,22 @@ class Contamination:
         )
 
     @cached_property
+    def _rows(self) -> pa.Table:
+        """The items of the benchmarks that are evaluated and were looked for."""
+        chosen = pa.array(np.zeros(len(self._items), bool))
+        for name in self.benchmarks:
+            if name in self.study.evaluate.tasks:
+                # A source may have a benchmark's name, but not its category.
+                own = (pc.equal(self._items["task"], name), pc.equal(self._items["category"], CATEGORIES[name]))
+                chosen = pc.or_(chosen, pc.and_(*own))
+        return self._items.filter(chosen)
+
+    @cached_property
     def _answers(self) -> list[Json]:
-        """Rows of the benchmarks' items."""
-        wanted = pa.array(sorted({CATEGORIES[name] for name in self.benchmarks}), pa.string())
-        rows = self._items.filter(pc.is_in(self._items["category"], value_set=wanted))
+        """What of these rows a score is made from."""
         columns = ["variant", "seed", "tokens", "category", "task", "metric", "item", "value", "weight"]
-        named: list[Json] = rows.select(columns).to_pylist()
-        return [row for row in named if row["task"] in self.benchmarks and row["category"] == CATEGORIES[row["task"]]]
+        named: list[Json] = self._rows.select(columns).to_pylist()
+        return named
 
     @cached_property
     def exposures(self) -> dict[str, tuple[clean.Exposure, clean.Exposure]]:
@@ -130,12 +150,16 @@ class Contamination:
                     "rate": facts["rate"],
                     "items": None,
                     "of": None,
+                    "unfindable": None,
                     "evaluated_found": None,
+                    "evaluated_unfindable": None,
                     "evaluated": None,
                 }
             )
             for name in self.benchmarks:
                 counts = facts["benchmarks"][name]
+                asked = self.evaluated.get(name)
+                held = of_source.items.get(name, frozenset())
                 rows.append(
                     {
                         "source": source,
@@ -145,8 +169,10 @@ class Contamination:
                         "rate": counts["documents"] / facts["documents"] if facts["documents"] else 0.0,
                         "items": counts["items"],
                         "of": counts["of"],
-                        "evaluated_found": len(of_source.items.get(name, frozenset()) & self.evaluated[name]),
-                        "evaluated": len(self.evaluated[name]),
+                        "unfindable": counts["of"] - counts["searchable"],
+                        "evaluated_found": len(held & asked) if asked is not None else None,
+                        "evaluated_unfindable": len(self._lost(name)) if asked is not None else None,
+                        "evaluated": len(asked) if asked is not None else None,
                     }
                 )
         return rows
@@ -157,26 +183,26 @@ class Contamination:
             {
                 "variant": variant,
                 "benchmark": name,
-                "evaluated": len(self.evaluated[name]),
+                "evaluated": len(asked) if asked is not None else None,
                 "before_documents": before.by_benchmark.get(name, 0),
                 "before_items": len(before.items.get(name, ())),
-                "before_evaluated": len(before.items.get(name, frozenset()) & self.evaluated[name]),
+                "before_evaluated": len(before.items.get(name, frozenset()) & asked) if asked is not None else None,
                 "documents": had.by_benchmark.get(name, 0),
                 "items": len(had.items.get(name, ())),
-                "evaluated_found": len(had.items.get(name, frozenset()) & self.evaluated[name]),
+                "evaluated_found": len(had.items.get(name, frozenset()) & asked) if asked is not None else None,
             }
             for variant, (before, had) in self.exposures.items()
             for name in self.benchmarks
+            for asked in (self.evaluated.get(name),)
         ]
 
     def matches(self) -> list[report.Match]:
-        """Examples: of each source and benchmark the fullest matches, of a document one."""
+        """Examples: of each source and benchmark the fullest matches, of a document the one that tells most."""
         rows: list[report.Match] = []
         for source, (_, hits) in self.scans.items():
             mask = self._mask(source)
             for name in self.benchmarks:
                 own = hits.filter(pc.equal(hits["benchmark"], name))
-                own = own.sort_by([("overlap", "descending"), ("row", "ascending"), ("item", "ascending")])
                 rows += [
                     {
                         "source": source,
@@ -188,12 +214,20 @@ class Contamination:
                         "overlap": hit["overlap"],
                         "excerpt": hit["excerpt"],
                     }
-                    for row, hit in _first(own).items()
+                    for row, hit in most_telling(own, MATCHES).items()
                 ]
         return rows
 
-    def clean(self) -> list[report.Clean]:
-        """Scores at each variant's end on all items and on the clean ones, means over seeds."""
+    def clean(self, analysis: Analysis, design: Design) -> list[report.Clean]:
+        """Scores at each variant's end on all items and on the clean ones, means over seeds.
+
+        Beside them the difference from the baseline on the clean items, estimated as that on all items is.
+
+        Args:
+            analysis: of all items.
+            design: what it was made by.
+        """
+        against = self._against(analysis, design)
         ends = {variant: self.graph.courses[variant].end for variant in self.variants}
         kept = clean.clean_items(self.evaluated, self.dirty)
         cells: dict[tuple[str, str, str], dict[int, list[Json]]] = {}
@@ -218,11 +252,26 @@ class Contamination:
                     "value": value,
                     "clean_value": clean_value,
                     "n": len({row["item"] for of_seed in seeds.values() for row in of_seed}),
-                    "n_clean": len({row["item"] for of_seed in answered for row in of_seed}),
+                    "n_clean": len(left := {row["item"] for of_seed in answered for row in of_seed}),
+                    "n_unfindable": len(left & self._lost(task)),
                     "difference": clean_value - value if clean_value is not None else None,
+                    **against.get(key, report.NOT_COMPARED),
                 }
             )
         return rows
+
+    def _against(self, analysis: Analysis, design: Design) -> dict[tuple[str, str, str], report.Against]:
+        """Differences from the baseline on the clean items, by variant, task and metric."""
+        compared = analysis.final
+        if any(self.dirty.get(name, frozenset()) & items for name, items in self.evaluated.items()):
+            columns = clean.clean_rows(self._rows, self.dirty).to_pydict()
+            # Estimates alone are taken from it: verdicts and claims are judged on all items.
+            compared = analyse(ItemTable.from_columns(columns), replace(design, claims=())).final
+        return {
+            (row.variant, row.task, row.metric): {"against": row.absolute, "low": row.low, "high": row.high}
+            for row in compared
+            if row.baseline == design.baseline and row.category == CATEGORIES.get(row.task)
+        }
 
     def flagged(self, analysis: Analysis) -> Analysis:
         """The analysis with its rows flagged whose two arms had different items of the benchmark they are about."""
@@ -246,10 +295,7 @@ class Contamination:
         """A sentence for each benchmark of which arms had different items."""
         had = {variant: exposure for variant, (_, exposure) in self.exposures.items()}
         return [
-            f"{one.benchmark}: arms had different items of it in their training documents ("
-            + ", ".join(f"{variant} {count:,}" for variant, count in one.seen.items())
-            + f" of {one.evaluated:,} that are evaluated), so a difference on it may come from them; "
-            "the clean subset leaves them out"
+            f"{clean.in_words(one)}, so a difference on it may come from them; the clean subset leaves them out"
             for one in clean.unequal(had, self._asked)
         ]
 
@@ -257,25 +303,21 @@ class Contamination:
     def _asked(self) -> dict[str, list[str]]:
         return {name: sorted(items) for name, items in self.evaluated.items()}
 
+    def _lost(self, benchmark: str) -> frozenset[str]:
+        """Of the items that are evaluated, those that cannot be found."""
+        return self.evaluated.get(benchmark, frozenset()) & self.unfindable.get(benchmark, frozenset())
+
     def _used(self, variant: str, classes: tuple[int, ...]) -> dict[str, Flags] | None:
         """Documents of those classes that a variant has, by the source that was read; None where that is not known."""
         course = self.graph.courses[variant]
-        used: dict[str, Flags] = {}
-        for source, draws in course.draws(course.end, self.study.context).items():
-            if not draws:
-                continue
-            root = self.study.root(source)
-            mask = self._mask(source) if root in self.scans else None
-            if mask is None:
-                return None
-            rows = np.flatnonzero(np.isin(mask, classes))
-            if root != source:
-                made_of = self._roots(source)
-                if made_of is None:
-                    return None
-                rows = made_of[rows]
-            used.setdefault(root, np.zeros(self.scans[root][0]["documents"], bool))[rows] = True
-        return used
+        drawn = course.draws(course.end, self.study.context)
+        return clean.used(
+            {source: self.study.root(source) for source, draws in drawn.items() if draws},
+            {name: facts["documents"] for name, (facts, _) in self.scans.items()},
+            self._mask,
+            self._roots,
+            classes,
+        )
 
     def _mask(self, source: str) -> npt.NDArray[np.uint8] | None:
         """Class of each document of a source."""
@@ -301,17 +343,6 @@ class Contamination:
             return ""
         names = {value: name for name, value in CLASSES.items()}
         return self._corpora.part(source, names[int(mask[row])])
-
-
-def _first(hits: Any) -> dict[int, Json]:
-    """The first hit of each of the first documents, by row."""
-    shown: dict[int, Json] = {}
-    for batch in hits.to_batches(max_chunksize=1000):
-        for hit in batch.to_pylist():
-            shown.setdefault(hit["row"], hit)
-            if len(shown) == MATCHES:
-                return shown
-    return shown
 
 
 def _mean(seeds: Iterable[list[Json]]) -> float | None:

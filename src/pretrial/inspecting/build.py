@@ -7,21 +7,18 @@ to train on), what was read until then can be seen. Does not: choose an executio
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pretrial.errors import RequestError
-from pretrial.execute.progress import Progress, Quiet, Timer
-from pretrial.execute.runner import Runner, Took
+from pretrial.execute.progress import Progress, Quiet
 from pretrial.inspecting.corpora import SELECTION, Corpora
 from pretrial.plan import cost
 from pretrial.plan.graph import Graph
 from pretrial.plan.sizes import sizes
-from pretrial.plan.steps import Step
-from pretrial.running import default_workers, needed, own_failures, stopping, warn_of_changes
+from pretrial.running import Manner, maker, outstanding, own_failures, stopping, timer, warn_of_changes
 
 if TYPE_CHECKING:
     from pretrial.trials import Trial
@@ -44,16 +41,7 @@ class Built:
     failures: dict[str, str]
 
 
-def build(
-    trial: Trial,
-    sources: Sequence[str] = (),
-    *,
-    workers: int | None = None,
-    cluster: str | None = None,
-    refresh: bool = False,
-    retry: bool = False,
-    quiet: bool = False,
-) -> Built:
+def build(trial: Trial, sources: Sequence[str], manner: Manner) -> Built:
     """Make what is missing of the corpora; see `Trial.build_corpora`.
 
     Raises:
@@ -67,39 +55,14 @@ def build(
         trial.store.clean()
         graph = trial.graph(None)
         speeds = cost.Speeds(trial.store)
-
-        def made(step: Step, took: Took) -> None:
-            cost.measure(step, took.seconds, graph, speeds, total=took.total, done=took.units)
-            speeds.save()
-
+        what = f"corpora of {trial.study.name}"
         with stopping() as stop:
-            runner = Runner(
-                trial.store,
-                graph.steps.values(),
-                Quiet(),
-                workers=workers or default_workers(),
-                cluster=os.environ.get("PRETRIAL_CLUSTER", "") if cluster is None else cluster,
-                what=f"corpora of {trial.study.name}",
-                holder=trial.study.name,
-                stop=stop,
-                retry=retry,
-                on_made=made,
-            )
+            runner = maker(trial.store, graph, manner, speeds, Quiet(), what=what, stop=stop)
             corpora = Corpora(graph, runner.find, trial.store)
             wanted = _wanted(graph, corpora, sources)
-            if refresh:
-                for step in graph.steps.values():
-                    if step.changeable:
-                        runner.forget(step.name)
-            runner.keep()
-            missing = needed(graph, runner, wanted)
-            trial.store.hashes.save()
+            missing = outstanding(graph, runner, wanted, refresh=manner.refresh)
             forecast = cost.forecast(graph, speeds, sizes(graph, runner.find))
             cost.check_disk(forecast.room(missing), trial.places.store)
-            timer = Timer(
-                {name: forecast.seconds[name].value for name in missing},
-                {name: step.group for name, step in graph.steps.items()},
-            )
 
             def built() -> Built:
                 return Built(
@@ -110,7 +73,7 @@ def build(
                     own_failures(runner),
                 )
 
-            with Progress(trial.workspace.log, timer, quiet=quiet) as watching:
+            with Progress(trial.workspace.log, timer(graph, forecast, missing), quiet=manner.quiet) as watching:
                 runner.observer = watching
                 warn_of_changes(graph, runner, watching)
                 try:
@@ -123,9 +86,10 @@ def build(
 
 
 def _wanted(graph: Graph, corpora: Corpora, sources: Sequence[str]) -> list[str]:
-    """The steps that are asked for: all up to the selection, or those of some sources alone."""
+    """The steps that are asked for: all up to the selection with all scans, or those of some sources alone."""
     if not sources:
-        return [SELECTION]
+        # Where documents with benchmark items stay, the selection needs no scan, but who reads of it does.
+        return [SELECTION, *graph.scans]
     names = [name for source in sources for name in _of(corpora, source)]
     return [name for name in dict.fromkeys(names) if name in graph.steps]
 

@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from pretrial.benchmarks.items import TASKS as BENCHMARKS
-from pretrial.corpus.kinds import KINDS
+from pretrial.corpus.kinds import KINDS, where_of
 from pretrial.corpus.licences import Policy
 from pretrial.corpus.licences.names import normalised
 from pretrial.inspecting.corpora import ENDS, Corpora
 from pretrial.inspecting.distributions import inspect
 from pretrial.inspecting.funnel import UNUSED, funnel
+from pretrial.inspecting.reasons import crowd
 from pretrial.inspecting.text import fenced, markdown
 from pretrial.store.identity import fingerprint
 
@@ -52,7 +53,7 @@ def card(corpora: Corpora, source: str) -> str:
         f"A source of the study {markdown(corpora.study.name)}. Content `{corpus.content}`, key `{corpus.key}`.",
         *_what(corpora, source, config, counted),
         *_steps(config),
-        *_funnel(counted),
+        *_funnel(counted, config["read"]),
         *_rejected(seen["rejected"]),
         *_licences(config, seen),
         *_fields(seen["fields"]),
@@ -127,7 +128,7 @@ def _steps(config: Json) -> list[str]:
     return ["## Rules", "In this order.", _table(("", "name", "version", "thresholds"), rows)]
 
 
-def _funnel(counted: Json) -> list[str]:
+def _funnel(counted: Json, read: Json) -> list[str]:
     ratio = counted["tokens_per_byte"]
     rows = [("after " + row["step"] if i else row["step"], *_counts(row)) for i, row in enumerate(counted["funnel"])]
     rows += [("→ " + ENDS.get(row["class"], row["class"]), *_counts(row)) for row in counted["ends"] or []]
@@ -141,6 +142,11 @@ def _funnel(counted: Json) -> list[str]:
         if counted[kind]:
             said = ", ".join(f"{markdown(reason)} {count:,}" for reason, count in counted[kind].items())
             left.append(f"{kind.capitalize()} before any step: {said}.")
+    if read.get("generated") is False:
+        left.append(
+            "Files that say in their first five lines that a tool wrote them, minified and lock files are left out by "
+            "the reader, before any rule; `generated: true` keeps them."
+        )
     removed = [(rule, kind, f"{size:,}") for rule, kinds in counted["removed"].items() for kind, size in kinds.items()]
     table = [_table(("taken out by", "what", "bytes"), removed)] if removed else []
     return ["## What was kept", _table(("step", "documents", "bytes", "tokens"), rows), note, *left, *table]
@@ -157,7 +163,9 @@ def _rejected(rejected: Sequence[Json]) -> list[str]:
     if not rows:
         return []
     header = ("step", "reason", "documents", "measured (least … middle … most)")
-    return ["## What was dropped", _table(header, rows), *_more(len(rejected))]
+    said = "With the step `read`: what the reader skipped and would have been a document."
+    some = [said] if any(row["step"] == "read" for row in rejected) else []
+    return ["## What was dropped", _table(header, rows), *_more(len(rejected)), *some]
 
 
 def _licences(config: Json, seen: Json) -> list[str]:
@@ -238,16 +246,21 @@ def _contamination(corpora: Corpora, found: Json | None) -> list[str]:
     if found is None:
         if any(name.startswith("benchmark items in") for name in corpora.graph.steps):
             return [title, "Not looked for in this source, or not yet."]
-        return [title, "Not looked for: the study evaluates no benchmark, or says `decontaminate: false`."]
+        return [title, "Not looked for: the study evaluates no benchmark, and `decontaminate` names none."]
     said = (
         f"{found['contaminated']['documents']:,} of {found['documents']:,} documents of {markdown(found['of'])} "
-        f"({found['rate']:.3%}) hold an item of a benchmark that the study evaluates; none of them trains."
+        f"({found['rate']:.3%}) hold an item of a benchmark that the study evaluates or names; "
+        + ("none of them trains." if corpora.study.decontaminate else "they train: `decontaminate: false`.")
     )
     rows = [
-        (name, f"{one['documents']:,}", f"{one['items']:,} of {one['of']:,}", f"{one['searchable']:,}")
+        (name, f"{one['documents']:,}", f"{one['items']:,} of {one['of']:,}", f"{one['of'] - one['searchable']:,}")
         for name, one in found["benchmarks"].items()
     ]
-    return [title, said, _table(("benchmark", "documents", "items found", "items that can be found"), rows)]
+    unseen = (
+        "Items that cannot be found are too short to be told from chance (question and answer under 8 words together), "
+        "or share all their wording with more than ten others: whether a document holds one is not known."
+    )
+    return [title, said, _table(("benchmark", "documents", "items found", "cannot be found"), rows), unseen]
 
 
 def _provenance(corpora: Corpora, source: str, config: Json, seen: Json) -> list[str]:
@@ -275,7 +288,7 @@ def _provenance(corpora: Corpora, source: str, config: Json, seen: Json) -> list
         said = f"{dataset}{', revision `' + str(read['revision']) + '`' if read['revision'] else ''}."
         header = ("file", "digest", "bytes")
         rows = [(name, digest, f"{size:,}") for name, digest, size in files]
-    elif KINDS[read["kind"]].where == "repositories":
+    elif where_of(read) == "repositories":
         said, header = "Git repositories at these commits.", ("repository", "commit")
         rows = [(name, commit) for name, commit, _ in files]
     else:
@@ -300,6 +313,8 @@ def _limits(config: Json, counted: Json, seen: Json) -> list[str]:
             f"{near['missed_at_threshold']:.1%} ({near['bands']} bands of {near['rows']} rows), a nearer one with "
             "less; paraphrases are no near-duplicates."
         )
+        if near["crowded"]:
+            said.append(crowd(near))
     if seen["contamination"] is not None:
         said.append("Paraphrases and translations of benchmark items are not found.")
     if counted["ungrouped"]:

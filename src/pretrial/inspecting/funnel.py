@@ -112,13 +112,13 @@ def inputs(corpora: Corpora, source: str) -> Json | None:
     files = config.get("files")
     if files is None:
         return None
-    from pretrial.corpus.kinds import KINDS
+    from pretrial.corpus.kinds import where_of
     from pretrial.corpus.places import FAULTS
 
     if config["read"]["scope"] == "hub":
         return {"what": "files", "count": len(files), "bytes": sum(size for _, _, size in files)}
     names = {name for name, mark, *_ in files if mark not in FAULTS}
-    if KINDS[config["read"]["kind"]].where == "repositories":
+    if where_of(config["read"]) == "repositories":
         return {"what": "repositories", "count": len(names), "bytes": None}
     return {"what": "files", "count": len(names), "bytes": _sizes(corpora, source, names)}
 

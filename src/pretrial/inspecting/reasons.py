@@ -6,24 +6,28 @@ reads them off the code). Does not: know the reasons of rules, which are names o
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
+
+from pretrial.corpus.near.spec import LIMIT
 
 SKIPPED = MappingProxyType(
     {
         "answer-without-question": "an answer whose question is not in the file",
         "binary": "a file that holds a zero byte",
         "bot": "a commit by an automatic account",
-        "cap-group": "installed files beyond `cap-group` of their package",
+        "cap-group": "a file beyond `cap-group` of its package",
         "empty": "a file, notebook or file of records in which there is nothing",
         "few-answers": "a question with fewer answers than `min-answers`",
-        "generated": "a generated or minified file, or a lock file",
-        "large-diff": "a commit that changes more text than is read of one",
+        "generated": "a generated or minified file, or a lock file; `generated: true` keeps them",
+        "large-diff": "a commit that changes more text than `max-diff`",
         "lfs-pointer": "a pointer of Git LFS in the place of a file",
         "licence": "a licence file: read for what it says, no document",
         "link": "a link in an archive or repository; links are not followed",
         "low-score": "a question with a score below `min-score`",
         "low-score-answer": "an answer with a score below `min-answer-score`; its thread stays",
-        "many-files": "a commit that changes more files than its form shows",
+        "many-files": "a commit that changes more files than `max-files`, or than its form shows",
         "merge": "a commit that joins branches",
         "nested-archive": "an archive inside an archive",
         "no-description": "a package without a description",
@@ -42,7 +46,7 @@ SKIPPED = MappingProxyType(
         "version-bump": "a commit whose message only names a version",
     }
 )
-"""Left out by design, by reason: counted, not listed."""
+"""Left out by design, by reason: counted; what would have been a document is listed with place and value, too."""
 
 QUARANTINED = MappingProxyType(
     {
@@ -98,3 +102,11 @@ QUARANTINED = MappingProxyType(
 def in_words(reason: str) -> str:
     """What a reason means, without marks of Markdown; empty for one that is not known."""
     return (SKIPPED.get(reason) or QUARANTINED.get(reason) or "").replace("`", "")
+
+
+def crowd(found: Mapping[str, Any]) -> str:
+    """What a search for near-duplicates says of crowded documents (`distributions.near_duplicates`), in words."""
+    return (
+        f"{found['crowded']:,} documents of all sources share much with more than {LIMIT} others, as pages of one "
+        f"template do; each was compared with {LIMIT} of them and with those that share words which few of them have."
+    )

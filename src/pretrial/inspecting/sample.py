@@ -8,14 +8,15 @@ Does not: find anything anew.
 from __future__ import annotations
 
 import json
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 
-from pretrial.corpus.contamination.hits import read_hits
+from pretrial.corpus.contamination.hits import read_hits, telling
+from pretrial.corpus.documents import READ
 from pretrial.corpus.iterate import load_mask
 from pretrial.corpus.near.clusters import PAIRS, PIECE, load_components
 from pretrial.corpus.readers.record import EXCERPT
@@ -32,6 +33,7 @@ Document = tuple[str, int]
 MOST_PARTNERS = 3
 NAMES = {class_name(key): key for key in CLASSES}
 QUARANTINED, SKIPPED = "quarantined", "skipped"
+KNOWN = (*NAMES, SKIPPED, QUARANTINED)
 _QUARANTINE = "quarantine.parquet"
 _SOME = 5
 
@@ -53,10 +55,12 @@ def sample(
     Args:
         corpora: the study's.
         source: the source.
-        rule: those that this step of the funnel dropped; `NAME/REASON` those for one of its reasons.
+        rule: those that this step of the funnel dropped; `NAME/REASON` those for one of its reasons. Those that the
+            reader skipped: `read`, `read/REASON`, or the reason alone, such as `generated`.
         kept: those that came through all steps; also what is meant where neither a rule nor a class is named.
         of: those of a class of the selection: train, held-out, duplicate, excluded, near-duplicate, near-held-out,
-            contaminated. Or `quarantined`, what could not be used, also for one reason: `quarantined/REASON`.
+            contaminated. Or `quarantined`, what could not be used, and `skipped`, what the reader left out; also for
+            one reason: `quarantined/REASON`.
         n: how many; five where left out, with `listed` all.
         seed: which.
         characters: of each text, at most; of a dropped one the store has the first 200.
@@ -84,10 +88,7 @@ def sample(
     if kind == QUARANTINED:
         return said | _quarantined(corpus, reason, n, seed, listed=listed)
     if kind == SKIPPED:
-        counts = _counts(corpus.facts["skipped"])
-        raise RequestError(
-            "what readers skip is counted and not listed", remedy=f"Of {source}: {counts or 'nothing was skipped'}."
-        )
+        return said | _rejected(corpus, f"{READ}/{reason}" if reason else READ, n, seed, listed=listed)
     mask = None
     if of is not None or corpora.find("selection of documents") is not None:
         mask = load_mask(corpora.selection(), source)
@@ -96,7 +97,7 @@ def sample(
         rows = pick(corpus.content, among, _number(n, among, listed=listed), seed)
     else:
         if of not in NAMES:
-            raise RequestError(f"there is no class {of!r}", remedy=f"Known: {', '.join((*NAMES, QUARANTINED))}.")
+            raise RequestError(f"there is no class {of!r}", remedy=f"Known: {', '.join(KNOWN)}.")
         assert mask is not None
         chosen = np.flatnonzero(mask == CLASSES[NAMES[of]])
         among = len(chosen)
@@ -160,15 +161,19 @@ def _quarantined(corpus: ArtefactLike, reason: str, n: int | None, seed: int, *,
 
 
 def _rejected(corpus: ArtefactLike, asked: str, n: int | None, seed: int, *, listed: bool) -> Json:
-    dropped = corpus.facts["rejected"]
+    dropped, skipped = corpus.facts["rejected"], corpus.facts["skipped"]
     steps = [row["step"] for row in corpus.facts["funnel"]]
     # No step's name has a slash, but what `keep` says of a value may.
     rule, _, reason = (asked, "", "") if asked in steps else asked.partition("/")
+    if rule not in steps and asked in skipped:
+        rule, reason = READ, asked
     if rule not in steps:
         raise RequestError(
             f"{rule} is no step of this source", remedy=f"Its steps are {', '.join(steps)}; see corpus build."
         )
     reasons: Mapping[str, int] = dropped.get(rule, {})
+    if rule == READ:
+        reasons = Counter(reasons) + Counter(skipped)
     if reason and reason not in reasons:
         raise RequestError(
             f"{rule} dropped nothing for {reason!r}",
@@ -182,7 +187,8 @@ def _rejected(corpus: ArtefactLike, asked: str, n: int | None, seed: int, *, lis
         places += [(file, row) for row, (name, why) in enumerate(names) if name == rule and reason in ("", why)]
     if not places and reasons:
         raise RequestError(
-            f"what {rule} leaves out is counted and not listed", remedy="corpus inspect shows the counts by value."
+            f"what {rule} leaves out{f' as {reason}' if rule == READ and reason else ''} is counted and not listed",
+            remedy="corpus inspect shows the counts" + ("." if rule == READ else " by value."),
         )
     chosen = [places[at] for at in pick(corpus.content, len(places), _number(n, len(places), listed=listed), seed)]
     found: dict[tuple[str, int], Json] = {}
@@ -229,7 +235,7 @@ def _explain(corpora: Corpora, source: str, of: str, documents: Sequence[Json], 
             if hit["row"] in hits:
                 hits[hit["row"]].append(hit)
         for one, row in zip(documents, made_of, strict=True):
-            one["hits"] = hits[row]
+            one["hits"] = sorted(hits[row], key=lambda hit: (hit["benchmark"], hit["item"], *telling(hit)))
 
 
 def _partners(
@@ -237,7 +243,8 @@ def _partners(
 ) -> list[Json]:
     """For each document: the nearest of its partners, and the one for which it is out, however many pairs away.
 
-    That is one that trains or, for a near-duplicate of held-out text, one in a held-out group, be it a copy itself.
+    That is one that trains or, for a near-duplicate of held-out text, one that is held out. Where a held-out group has
+    only a copy, which is dropped, it is that copy: its class says so.
     """
     if near is None or root not in near.facts["files"]:
         return [{"partners": [], "stays": None, "partners_in_all": 0} for _ in rows]
@@ -263,13 +270,17 @@ def _partners(
         return classes[int(masks[at[0]][at[1]])]
 
     if of == "near-duplicate":
-        ends = {at for at in edges if class_of(at) == "train"}
+        ends = [{at for at in edges if class_of(at) == "train"}]
     else:
-        ends = _in_held_groups(corpora, edges)
+        grouped = _in_held_groups(corpora, edges)
+        ends = [{at for at in grouped if class_of(at) == "held-out"}, grouped]
     found = []
     for row in rows:
         partners = sorted(edges.get((root, row), []), key=lambda edge: (-edge[0], edge[1]))
-        found.append((partners, *_nearest((root, row), edges, ends)))
+        met = [_nearest((root, row), edges, wanted) for wanted in ends]
+        # Of a dropped copy the one that is held out is a pair further; what is further still is not why.
+        in_use, any_copy = met[0], met[-1]
+        found.append((partners, *(in_use if in_use[0] and in_use[1] <= any_copy[1] + 1 else any_copy)))
     wished = [
         at
         for partners, end, _ in found

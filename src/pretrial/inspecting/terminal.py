@@ -16,8 +16,9 @@ from rich.text import Text
 from pretrial.execute.progress import duration
 from pretrial.inspecting.build import Built
 from pretrial.inspecting.corpora import ENDS
+from pretrial.inspecting.exposure import unequal
 from pretrial.inspecting.funnel import UNUSED, folded, in_steps
-from pretrial.inspecting.reasons import in_words
+from pretrial.inspecting.reasons import crowd, in_words
 from pretrial.inspecting.text import brief, shown
 
 Json = dict[str, Any]
@@ -42,6 +43,8 @@ def print_built(console: Console, built: Built, funnels: Sequence[Json], *, refu
         )
     if not refused and any(said["ends"] is None for said in funnels):
         _line(console, "which documents train is decided once all sources have been read", style="dim")
+    for sentence in unequal(built.corpora):
+        _line(console, f"contaminated differently: {sentence}", style="bold")
     for name, error in built.failures.items():
         _line(console, f"failed: {name}: {shown(error, lines=True)}", style="bold red")
     if built.made:
@@ -118,13 +121,17 @@ def print_inspection(console: Console, said: Json) -> None:
         console.print(table)
     if said["skipped"] or said["quarantined"]:
         _line(console, "left out by the reader, before any step", style="bold")
+    of_reader = [row for row in said["rejected"] if row["step"] == "read" and row["reason"] in said["skipped"]]
+    decided = {row["reason"]: row for row in of_reader}
     for kind in ("skipped", "quarantined"):
         for reason, count in sorted(said[kind].items(), key=lambda item: (-item[1], item[0])):
             words = in_words(reason)
-            _line(console, f"  {kind}, {shown(reason)}: {count:,}{f' ({words})' if words else ''}")
-    if said["rejected"]:
+            measured = _measured(decided[reason]) if kind == "skipped" and reason in decided else ""
+            _line(console, f"  {kind}, {shown(reason)}: {count:,}{f' ({words})' if words else ''}{measured}")
+    dropped = [row for row in said["rejected"] if row not in of_reader]
+    if dropped:
         _line(console, "dropped, with what was measured", style="bold")
-    for row in said["rejected"]:
+    for row in dropped:
         listed = "" if row["listed"] else " (counted, not listed)"
         measured = _measured(row)
         _line(console, f"  {row['step']}, {row['reason']}: {row['documents']:,}{listed}{measured}")
@@ -226,7 +233,8 @@ def _print_listed(console: Console, one: Json, source: str) -> None:
     else:
         similarity = stays["similarity"]
         mark = f"{similarity:.3f}" if similarity is not None else f"{stays['pairs_away']} pairs"
-        kept = shown(stays["id"]) + ("" if stays["source"] == source else f" ({shown(stays['source'])})")
+        origin = "" if stays["source"] == source else f" ({shown(stays['source'])})"
+        kept = shown(stays["id"]) + origin + _dropped(stays)
     head = f"{mark:7}  {shown(one['id'])}"
     if Text(f"{head} → {kept}").cell_len <= console.width:
         _line(console, f"{head} → {kept}")
@@ -251,10 +259,15 @@ def _print_reasons(console: Console, one: Json) -> None:
             _line(console, "  which one stays is not known")
         else:
             away = f", {stays['pairs_away']} pairs away" if stays.get("pairs_away", 1) > 1 else ""
-            _line(console, f"  it is out for this of {stays['source']}{away}:")
+            _line(console, f"  it is out for this of {stays['source']}{away}{_dropped(stays)}:")
             _line(console, f"    {shown(stays['id'])}")
     for hit in one.get("hits", []):
         _print_hit(console, hit)
+
+
+def _dropped(stays: Json) -> str:
+    """Of a document that is named as the one that stays and is dropped itself, that it is."""
+    return ", a copy in a held-out group, dropped itself" if stays.get("class") in ("duplicate", "excluded") else ""
 
 
 def _same(partner: Json, stays: Json | None) -> bool:
@@ -280,6 +293,8 @@ def _print_near(console: Console, found: Json | None) -> None:
         f"to one of the same source, {found['across']:,} to one of another; a pair of just that similarity is missed "
         f"with a probability of {found['missed_at_threshold']:.1%}",
     )
+    if found["crowded"]:
+        _line(console, f"  {crowd(found).rstrip('.')}")
     for row in found["pairs"]:
         pairs = "1 pair" if row["pairs"] == 1 else f"{row['pairs']:,} pairs"
         _line(console, f"  {' and '.join(dict.fromkeys(row['sources']))}: {pairs}")
@@ -295,7 +310,9 @@ def _print_contamination(console: Console, found: Json | None) -> None:
         f"({found['rate']:.3%})",
     )
     for name, one in found["benchmarks"].items():
-        _line(console, f"  {name}: {one['items']:,} of {one['of']:,} items, in {one['documents']:,} documents")
+        lost = one["of"] - one["searchable"]
+        unseen = f"; {lost:,} cannot be found: too short to be told from chance" if lost else ""
+        _line(console, f"  {name}: {one['items']:,} of {one['of']:,} items, in {one['documents']:,} documents{unseen}")
     for hit in found.get("spans", []):
         _line(console, f"  row {hit['row']:,}, {shown(hit['document'])}", style="bold")
         _print_hit(console, hit)

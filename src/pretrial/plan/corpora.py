@@ -3,7 +3,7 @@
 Guarantees: every step stands after its inputs; a derived source that nothing uses is not made; no path bears identity,
 files are known by their bytes.
 
-Does not: know variants and seeds, which all share these steps, or check that the files of benchmarks are there.
+Does not: know variants and seeds, which all share these steps, or check what evaluating a benchmark needs.
 """
 
 from __future__ import annotations
@@ -182,21 +182,22 @@ class _Builder:
         )
 
     def _contamination(self) -> dict[str, str]:
-        """Items of the benchmarks in use, in each source that is trained on, as inputs."""
+        """Items of the benchmarks that are evaluated or named, in each source that is trained on, as inputs."""
         study = self.study
-        bench = [task for task in study.evaluate.tasks if task in BENCHMARKS]
+        bench = [*(task for task in study.evaluate.tasks if task in BENCHMARKS), *study.decontaminate_also]
         if not bench:
             return {}
-        data = self.data
-        assert data is not None  # The graph checks that the benchmarks' files are there.
+        where = study.where("decontaminate" if study.decontaminate_also else "evaluate")
+        config = contamination.index_config(bench, self.data, digest=self.hashes.hash, where=where)
+        assert self.data is not None  # Without it there is no configuration.
         index = self._add(
             Step(
                 name="benchmark texts",
                 kind="contamination-index",
                 version=contamination.SEMANTICS["contamination-index"],
                 function=contamination.FUNCTIONS["contamination-index"],
-                config=contamination.index_config(bench, data, digest=self.hashes.hash),
-                settings=contamination.index_settings(data),
+                config=config,
+                settings=contamination.index_settings(self.data),
                 group="corpora",
             )
         )

@@ -195,7 +195,9 @@ class Contamination(TypedDict):
     rate: float
     items: int | None  # different items found; None for "any"
     of: int | None  # items of the benchmark
-    evaluated_found: int | None  # of the items that are evaluated, those found
+    unfindable: int | None  # of them, those that cannot be found: too short to tell
+    evaluated_found: int | None  # of the items that are evaluated, those found; None where none are
+    evaluated_unfindable: int | None  # of the items that are evaluated, those that cannot be found
     evaluated: int | None
 
 
@@ -204,13 +206,13 @@ class ArmContamination(TypedDict):
 
     variant: str
     benchmark: str
-    evaluated: int  # items that are evaluated
+    evaluated: int | None  # items that are evaluated; None where the benchmark is only looked for
     before_documents: int  # documents with an item that it would have had without decontamination
     before_items: int
-    before_evaluated: int  # of the items found, those that are evaluated
+    before_evaluated: int | None  # of the items found, those that are evaluated
     documents: int  # the same of what it had
     items: int
-    evaluated_found: int
+    evaluated_found: int | None
 
 
 class Match(TypedDict):
@@ -226,8 +228,22 @@ class Match(TypedDict):
     excerpt: str
 
 
-class Clean(TypedDict):
-    """A benchmark's score at a variant's end beside that on the items that no source held."""
+class Against(TypedDict):
+    """A difference from the baseline with its two-sided 95% interval."""
+
+    against: float | None  # None for the baseline, and where the two cannot be compared
+    low: float | None
+    high: float | None
+
+
+NOT_COMPARED = Against(against=None, low=None, high=None)
+
+
+class Clean(Against):
+    """A benchmark's score at a variant's end beside that on the items that no source held.
+
+    The difference from the baseline is that on these items.
+    """
 
     variant: str
     task: str
@@ -236,6 +252,7 @@ class Clean(TypedDict):
     clean_value: float | None  # None where every item was held by some source
     n: int
     n_clean: int
+    n_unfindable: int  # of the clean items, those that could not have been found
     difference: float | None  # clean_value − value
 
 
@@ -374,6 +391,8 @@ class ReportData:
     """Benchmark items by variant."""
     matches: list[Match] = field(default_factory=list)
     """Some of the benchmark items that documents held, the fullest matches of each source and benchmark."""
+    contaminated_differently: list[str] = field(default_factory=list)
+    """A sentence for each benchmark of which arms had different items; the warnings have them, too."""
     clean: list[Clean] = field(default_factory=list)
     """Scores of benchmarks on the items that no source held, beside those on all."""
     plan: list[PlanStage] = field(default_factory=list)

@@ -311,8 +311,12 @@ def clean_table(data: ReportData) -> list[dict[str, Any]]:
                 "difference": text.difference(row["difference"], unit) + points * (row["difference"] is not None),
                 "n": text.count(row["n"]),
                 "n_clean": text.count(row["n_clean"]),
+                "n_unfindable": text.count(row["n_unfindable"]),
+                "against": text.difference(row["against"], unit, places) + points * (row["against"] is not None),
+                "interval": text.interval(row["low"], row["high"], unit) if row["low"] is not None else "",
             }
             for row in rows
+            for places in (text.decimals(unit, row["low"], row["high"]),)
         ]
         made.append({"task": task, "metric": metric, "rows": shown})
     return made

@@ -177,8 +177,8 @@ def small_tables(data: ReportData) -> dict[str, tuple[tuple[str, ...], list[Row]
         ),
         "contamination": (
             (
-                "source", "benchmark", "documents", "contaminated", "rate", "items", "of", "evaluated_found",
-                "evaluated",
+                "source", "benchmark", "documents", "contaminated", "rate", "items", "of", "unfindable",
+                "evaluated_found", "evaluated_unfindable", "evaluated",
             ),
             [*data.contamination],
             "benchmark items in the documents of each source",
@@ -197,9 +197,12 @@ def small_tables(data: ReportData) -> dict[str, tuple[tuple[str, ...], list[Row]
             "examples of benchmark items in documents",
         ),
         "clean": (
-            ("variant", "task", "metric", "value", "clean_value", "n", "n_clean", "difference"),
+            (
+                "variant", "task", "metric", "value", "clean_value", "n", "n_clean", "n_unfindable", "difference",
+                "against", "low", "high",
+            ),
             [*data.clean],
-            "benchmarks on the items that no source held, beside all",
+            "benchmarks on the items that no source held, beside all, and the difference from the baseline on them",
         ),
         "plan": (
             (

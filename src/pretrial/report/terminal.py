@@ -34,6 +34,8 @@ def comparison_lines(data: ReportData, width: int = 80) -> list[str]:
         lines.append("No variant could be compared with its baseline.")
     for gap in data.missing:
         lines += _wrapped(f"Missing: {gap['variant']}, seed {gap['seed']}: {gap['reason']}", width)
+    for said in data.contaminated_differently:
+        lines += _wrapped(f"Contaminated differently: {said}", width)
     if data.claims:
         lines += ["", "Claims"]
     for claim in data.claims:

@@ -72,6 +72,9 @@ def _apart(one: Source, other: Source, measures: bool) -> bool:
         theirs = (other.keep or {}).get(field)
         if theirs is None or (field in ATTRIBUTES and not measures):
             continue
+        if field == "license" and not (one.is_part and other.is_part):
+            # Files under several licences are kept for any of them; only parts of a split share none.
+            continue
         if isinstance(mine, Mapping) and isinstance(theirs, Mapping):
             if _below(mine, theirs) or _below(theirs, mine):
                 return True

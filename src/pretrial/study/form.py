@@ -168,6 +168,16 @@ def _kept(value: object) -> tuple[str, ...] | dict[str, float | None]:
     return tuple(str(one).lower() if isinstance(one, bool) else str(one) for one in values)
 
 
+def _decontaminate(value: object) -> bool | tuple[str, ...]:
+    if isinstance(value, bool):
+        return value
+    if not isinstance(value, list | tuple) or not all(isinstance(one, str) for one in value):
+        raise ValueError("must be true, false, or a list of benchmarks")
+    if not value:
+        raise ValueError("names no benchmark: list some, or say true for those that are evaluated")
+    return tuple(dict.fromkeys(value))
+
+
 def _model(value: object) -> object:
     return {"name": value} if isinstance(value, str) else value
 
@@ -188,6 +198,9 @@ Mixed = Annotated[Fraction | Parts, PlainValidator(_mixed), Kind("share")]
 Calls = Annotated[tuple[Call, ...], PlainValidator(_calls), Kind("list of names, each perhaps with thresholds")]
 Kept = Annotated[
     tuple[str, ...] | dict[str, float | None], PlainValidator(_kept), Kind("list of values, or range of numbers")
+]
+Decontaminate = Annotated[
+    bool | tuple[str, ...], PlainValidator(_decontaminate), Kind("true, false, or list of benchmarks")
 ]
 Floor = Annotated[float, PlainValidator(_floor), Kind("share")]
 Seeds = Annotated[tuple[int, ...], PlainValidator(_seeds), Kind("number, or list of numbers")]
@@ -295,12 +308,19 @@ class ReadForm(Form):
     languages: list[Text] | None = Field(
         None,
         description="For `files`, `archives` and `git`: only these languages; `code` are the 25 of *To Code, or Not To "
-        "Code?*, `markup` its 10. Default: code.",
+        "Code?*, `markup` its 10, `data` text, XML, Roff, SMT, OWL and DOT. Default: code. For `hub`: these languages "
+        "of a ready definition that has parts by language (`hub: the-stack-dedup`), each document with its own.",
         examples=["[python]"],
     )
     drop_docstrings: bool | None = Field(
         None,
         description="For `files`, `archives` and `git`: take docstrings out of Python files. Default: false.",
+        examples=["true"],
+    )
+    generated: bool | None = Field(
+        None,
+        description="For `files`, `docstrings`, `archives` and `git`: keep files that say in their first five lines "
+        "that a tool wrote them, and minified and lock files. Default: false; they are skipped, and listed.",
         examples=["true"],
     )
     text: Text | None = Field(
@@ -315,8 +335,9 @@ class ReadForm(Form):
     )
     revision: Text | None = Field(
         None,
-        description="For `git` and `commits`: branch, tag or commit; default HEAD. For `hub`: the commit, in 40 hex "
-        "digits; needed unless a folder is read.",
+        description="For `git` and `commits`: branch, tag or commit; default HEAD. For `notebooks`: the same, and that "
+        "git repositories are read, not folders. For `hub`: the commit, in 40 hex digits; needed unless a folder is "
+        "read.",
         examples=["v1.0"],
     )
     form: Text | None = Field(
@@ -324,6 +345,35 @@ class ReadForm(Form):
         description="For `commits`: `diff` (default) or `before-after`. For `notebooks`: `script` (default) or "
         "`structured` (cells with their outputs).",
         examples=["structured"],
+    )
+    max_files: Count | None = Field(
+        None,
+        description="For `commits`: most files that one may change, whether they are shown or not. Default: 50.",
+        examples=[10],
+    )
+    max_file: Bytes | None = Field(
+        None,
+        description="For `commits`: most bytes of a file whose change is shown; larger ones are counted in the field "
+        "`omitted`. Default: 1 MB.",
+        examples=["100 KB"],
+    )
+    max_diff: Bytes | None = Field(
+        None,
+        description="For `commits`: most bytes of the changes of one; before and after together, in that form. "
+        "Default: 100 KB.",
+        examples=["20 KB"],
+    )
+    max_output: Annotated[int | None, Kind("whole number")] = Field(
+        None,
+        ge=0,
+        description="For `notebooks`: most characters of one cell's output, in the form `structured`. Default: 2000.",
+        examples=[500],
+    )
+    site: Text | None = Field(
+        None,
+        description="For `stackexchange`: the site's host name. By default that in the name of the dump, of the folder "
+        "in an archive, or of the folder that the dump lies in.",
+        examples=["cooking.stackexchange.com"],
     )
     min_answers: Annotated[int | None, Kind("whole number")] = Field(
         None, ge=0, description="For `stackexchange`: least answers of a question. Default: 1.", examples=[3]
@@ -334,6 +384,19 @@ class ReadForm(Form):
     min_answer_score: Annotated[int | None, Kind("whole number")] = Field(
         None, description="For `stackexchange`: answers below this score are left out.", examples=[1]
     )
+    fields: dict[Text, Text] | None = Field(
+        None,
+        description="For `jsonl`, `parquet` and `hub`: fields that have other names in the records, each with its name "
+        "there; dots go into nested records. Rules, `group` and reports know `license`, `language`, `path`, "
+        "`repository`, `url`, `site` and `kind`.",
+        examples=["{license: meta.license, language: lang}"],
+    )
+    as_: Text | None = Field(
+        None,
+        description="For `hub`: the ready definition by which a folder, or a dataset under another id, is read: its "
+        "files, columns, labels, licence and group.",
+        examples=["starcoderdata-commits"],
+    )
     config: Text | None = Field(None, description="For `hub`: which of the dataset's configs.", examples=["sample"])
     split: Text | None = Field(None, description="For `hub`: which split. Default: train.", examples=["train"])
     patterns: list[Text] | None = Field(
@@ -343,7 +406,8 @@ class ReadForm(Form):
     )
     take: Bytes | None = Field(
         None,
-        description="For `hub`: most bytes of files, as they are stored; files in the order of their names' hash.",
+        description="For `hub`: most bytes of files, as they are stored; files in the order of their names' hash, "
+        "those of several languages in turns.",
         examples=["2 GB"],
     )
     stream: bool | None = Field(
@@ -377,7 +441,7 @@ class ReadForm(Form):
         """What was said of the kind's options."""
         said = {name: getattr(self, name) for name in type(self).model_fields if name not in KINDS}
         return {
-            name: tuple(value) if isinstance(value, list) else value
+            name.strip("_"): tuple(value) if isinstance(value, list) else value
             for name, value in said.items()
             if value is not None
         }
@@ -409,15 +473,18 @@ class SourceForm(Form):
         description="Changes made to each document after the rules, in order. They are below.",
         examples=["[strip-comments]"],
     )
-    group: Text = Field(
-        "document",
+    group: Text | None = Field(
+        None,
         description="What keeps documents together when some are held out: `document` (each by itself), "
         "`package` (for what is read from Python packages and archives), `repository`, or a field of the records, "
-        "such as `book`. A source made `from` another has its groups.",
+        "such as `book`. Default: that of the ready definition, else document. A source made `from` another has its "
+        "groups.",
         examples=["package"],
     )
     license: Text | None = Field(
-        None, description="Licence of the whole source, where its records do not say.", examples=["CC-BY-4.0"]
+        None,
+        description="Licence of the whole source, where its records do not say. Default: that of the ready definition.",
+        examples=["CC-BY-4.0"],
     )
     keep: dict[Text, Kept] | None = Field(
         None,
@@ -428,7 +495,7 @@ class SourceForm(Form):
     split: Text | None = Field(
         None,
         description="A field by whose values the source has parts, named as SOURCE/VALUE: in mixtures, in `from`, and "
-        "for the tokenizer.",
+        "for the tokenizer. Each document is in one part; several licences are one value: `code/BSD-3-Clause AND MIT`.",
         examples=["language"],
     )
     max_epochs: Number | None = Field(
@@ -689,10 +756,11 @@ class StudyForm(Form):
         description="Near-duplicates leave training: of a held-out document always, of each other all but the first.",
         examples=["{threshold: 80%, words: 5}", "none"],
     )
-    decontaminate: bool = Field(
+    decontaminate: Decontaminate = Field(
         True,
-        description="Documents that hold items of the benchmarks that are evaluated leave training.",
-        examples=["true"],
+        description="Documents that hold items of the benchmarks that are evaluated leave training; with a list, also "
+        "those that hold items of the benchmarks named, whose files lie beside theirs.",
+        examples=["true", "[humaneval, mbpp, gsm8k]"],
     )
     mixtures: dict[Name, Annotated[dict[Name, Mixed], Field(min_length=1)]] = Field(
         min_length=1,

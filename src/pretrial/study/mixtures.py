@@ -66,13 +66,15 @@ def _divided(source: str, mixed: Parts, sources: Sources, at: str, problems: Pro
         among = sources.values(source, "language")
         if among is not None and not set(among) & set(SHARES[mixed.named]):
             has = f"only {', '.join(among)}" if among else "none of the languages that it is asked for"
-            problems.add(at, f"{mixed.named} has no language of {source!r}, which has {has}")
+            remedy = "give the source a share alone, without `as`, or read languages of that mixture"
+            problems.add(at, f"{mixed.named} has no language of {source!r}, which has {has}", remedy)
             return {}
         table = shares(mixed.named, among or ())
         try:
             divided = rounded(mixed.share, table)
         except ValueError as error:
-            problems.add(at, str(error), "raise the share, or read fewer languages")
+            most = ", ".join(list(table)[: max(1, math.floor(mixed.share / FINEST_SHARE))])
+            problems.add(at, str(error), f"raise the share, or leave languages out: keep: {{language: [{most}]}}")
         else:
             return {f"{source}/{language}": share for language, share in divided.items()}
     return {}

@@ -229,7 +229,8 @@ def _rules() -> str:
         "",
         "## Datasets with a name",
         "",
-        "Under `read: {hub: NAME, revision: COMMIT}`. Hub id, files, columns and labels to leave out are known.",
+        "Under `read: {hub: NAME, revision: COMMIT}`, or of a local copy `read: {hub: FOLDER, as: NAME}`. Hub id, "
+        "files, columns, labels to leave out, licence and group are known.",
         "",
         "| name | dataset | licence | to know |",
         "|---|---|---|---|",

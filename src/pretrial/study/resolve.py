@@ -55,6 +55,7 @@ def resolve(form: StudyForm, problems: Problems, folder: str | None) -> Study:
     model, model_name = _model(form.model, problems)
     check_names(form, problems)
     near_duplicates = _near_duplicates(form, problems)
+    also = _decontaminate_also(form, problems)
     found = Sources(form, problems)
     mixtures = resolve_mixtures(form, found, problems)
     found.check_parents()
@@ -118,7 +119,8 @@ def resolve(form: StudyForm, problems: Problems, folder: str | None) -> Study:
         claims=claims,
         compare=form.compare,
         near_duplicates=near_duplicates,
-        decontaminate=form.decontaminate,
+        decontaminate=bool(form.decontaminate),
+        decontaminate_also=also,
         warnings=tuple(_warnings(form, sources, mixtures, tokenizer, variants)),
         origin=problems.origin,
         folder=folder,
@@ -146,6 +148,21 @@ def _model(form: ModelForm, problems: Problems) -> tuple[ModelSpec, str]:
     except RequestError as error:
         problems.add("model", error.what, error.remedy)
         return next(iter(PRESETS.values())), ""
+
+
+def _decontaminate_also(form: StudyForm, problems: Problems) -> tuple[str, ...]:
+    """Benchmarks whose items leave training though nothing may be evaluated on them."""
+    from pretrial.corpus.contamination.benchmark_texts import BENCHMARKS
+
+    named = () if isinstance(form.decontaminate, bool) else form.decontaminate
+    for name in named:
+        if name not in BENCHMARKS:
+            problems.add(
+                "decontaminate",
+                f"no benchmark whose texts are known is called {name!r}",
+                did_you_mean(name, BENCHMARKS),
+            )
+    return named
 
 
 def _near_duplicates(form: StudyForm, problems: Problems) -> NearDuplicates | None:

@@ -10,12 +10,14 @@ anything (`plan`).
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal
 
 from pretrial.corpus.kinds import KINDS
+from pretrial.errors import RequestError
 from pretrial.study import families
 from pretrial.study.units import format_margin, format_number, format_share
 
@@ -62,17 +64,33 @@ class Source:
 
     Exactly one of `read` and `parent` is set: a derived source has its parent's documents, in their groups, and those
     that are held out of the parent are held out of it. Rules and transforms are names, or (name, thresholds). `keep`
-    gives the values of a field, or the range (least, most) of a number.
+    gives the values of a field, or the range (least, most) of a number. `group` and `license` that are not said are
+    those of the ready definition by which a dataset is read; else each document is by itself, and no licence is known.
     """
 
     read: Read | None
     filter: tuple[Call, ...] = ()
-    group: str = "document"
+    group: str = ""
     license: str | None = None
     keep: Mapping[str, tuple[str, ...] | Mapping[str, float | None]] | None = None
     max_epochs: float | None = None
     parent: str | None = None
     transform: tuple[Call, ...] = ()
+    is_part: bool = False
+    """A part of a split source, with whose documents no other part has any: their field is the one value of `keep`."""
+
+    def __post_init__(self) -> None:
+        definition = None
+        if self.read is not None and self.read.kind == "hub":
+            from pretrial.corpus.spec import ready
+
+            # What cannot be read is said where the study is checked.
+            with contextlib.suppress(RequestError):
+                definition = ready(self.read)
+        if not self.group:
+            object.__setattr__(self, "group", "document" if definition is None else definition.group)
+        if self.license is None and definition is not None:
+            object.__setattr__(self, "license", definition.default_license)
 
 
 @dataclass(frozen=True)
@@ -252,6 +270,8 @@ class Study:
     compare: Holds
     near_duplicates: NearDuplicates | None = NearDuplicates()
     decontaminate: bool = True
+    decontaminate_also: tuple[str, ...] = ()
+    """Benchmarks whose items leave training beside those of the ones that are evaluated."""
     warnings: tuple[str, ...] = field(default=(), compare=False)
     origin: str = field(default="<python>", compare=False)
     folder: str | None = field(default=None, compare=False)
@@ -372,7 +392,7 @@ class Study:
                 "threshold": format_share(Fraction(repr(self.near_duplicates.threshold))),
                 "words": self.near_duplicates.words,
             },
-            "decontaminate": self.decontaminate,
+            "decontaminate": list(self.decontaminate_also) or self.decontaminate,
             "mixtures": {
                 name: {source: format_share(share) for source, share in shares.items()}
                 for name, shares in self.mixtures.items()

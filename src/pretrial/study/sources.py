@@ -9,6 +9,7 @@ Does not: read documents. Whether a part has any is known only where the study s
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterable
 from dataclasses import replace
@@ -49,7 +50,10 @@ class Sources:
 
     def __init__(self, form: StudyForm, problems: Problems) -> None:
         self.form, self.problems = form, problems
-        self.by_name = {name: _source(said, f"sources.{name}", form, problems) for name, said in form.sources.items()}
+        self.by_name = {
+            name: _as_named(name, _source(said, f"sources.{name}", form, problems))
+            for name, said in form.sources.items()
+        }
         self.named: dict[str, str] = {}
 
     def of(self, name: str, path: str) -> str | None:
@@ -71,12 +75,14 @@ class Sources:
             assert said.split is not None  # _whole
             value = part.removeprefix(f"{whole}/")
             values = self.values(whole, said.split)
-            if values is not None and value not in values:
+            if values is not None and not set(_items(said.split, value)) & set(values):
                 self.problems.add(
                     path, f"{whole!r} has no documents whose {said.split} is {value!r}", did_you_mean(value, values)
                 )
                 return None
-            self.by_name[part] = Source(None, parent=whole, keep={said.split: (value,)}, max_epochs=said.max_epochs)
+            self.by_name[part] = Source(
+                None, parent=whole, keep={said.split: (value,)}, max_epochs=said.max_epochs, is_part=True
+            )
             self.named[part] = path
         return part
 
@@ -84,6 +90,7 @@ class Sources:
         """The values that a field of a source's documents can have; `None` where only the documents know."""
         from pretrial.corpus.kinds import KINDS
         from pretrial.corpus.languages import canonical
+        from pretrial.corpus.licences.names import part as licence_part
         from pretrial.corpus.spec import LANGUAGE_SETS
 
         said: list[Iterable[str]] = []
@@ -93,11 +100,13 @@ class Sources:
             if isinstance(kept, tuple):
                 said.append(kept)
             if field == "language" and source.read is not None and "languages" in KINDS[source.read.kind].options:
-                read = source.read.options["languages"] or ("code",)
-                said.append([one for word in read for one in LANGUAGE_SETS.get(word, (word,))])
+                read = source.read.options["languages"] or _default_languages(source.read)
+                if read:
+                    said.append([one for word in read for one in LANGUAGE_SETS.get(word, (word,))])
         if not said:
             return None
-        first, *others = ([canonical(v) for v in values] if field == "language" else list(values) for values in said)
+        spelling = canonical if field == "language" else licence_part if field == "license" else str
+        first, *others = ([spelling(value) for value in values] for values in said)
         return [value for value in dict.fromkeys(first) if all(value in other for other in others)]
 
     def check_parents(self) -> None:
@@ -114,10 +123,25 @@ class Sources:
                 )
 
 
+def _default_languages(read: Read) -> tuple[str, ...]:
+    """Languages of a reading that names none: the paper's, or of a dataset the one that its definition says, if any."""
+    from pretrial.corpus.spec import ready
+
+    if read.kind != "hub":
+        return ("code",)
+    with contextlib.suppress(RequestError):
+        definition = ready(read)
+        if definition is not None and "language" in definition.constants:
+            return (definition.constants["language"],)
+    return ()
+
+
 def _source(form: SourceForm, path: str, study: StudyForm, problems: Problems) -> Source:
     read = None if form.read is None else Read(*form.read.chosen, form.read.options)
     parent = None if form.from_ is None else spelled(form.from_, study)
-    source = Source(read, form.filter, form.group, form.license, form.keep, form.max_epochs, parent, form.transform)
+    source = Source(
+        read, form.filter, form.group or "", form.license, form.keep, form.max_epochs, parent, form.transform
+    )
     for what, calls in (("rule", form.filter), ("transform", form.transform)):
         names = [call if isinstance(call, str) else call[0] for call in calls]
         if len(set(names)) < len(names):
@@ -125,6 +149,15 @@ def _source(form: SourceForm, path: str, study: StudyForm, problems: Problems) -
     _check_corpus(source, path, problems)
     _check_pinned(source, path, problems)
     return source
+
+
+def _as_named(name: str, source: Source) -> Source:
+    """The source; a part where its name says so, since a resolved study lists the parts that it uses as sources."""
+    if source.parent is None or source.filter or source.transform or source.keep is None or len(source.keep) != 1:
+        return source
+    (values,) = source.keep.values()
+    is_part = isinstance(values, tuple) and [f"{source.parent}/{value}" for value in values] == [name]
+    return replace(source, is_part=is_part)
 
 
 def _check_corpus(source: Source, path: str, problems: Problems) -> None:
@@ -136,14 +169,16 @@ def _check_corpus(source: Source, path: str, problems: Problems) -> None:
     probes: list[tuple[str, Source]] = []
     if source.read is not None:
         options = dict(source.read.options)
-        bare = replace(bare, read=replace(source.read, options={}))
-        probes += [(f"{path}.read.{source.read.kind}", bare)]
+        # What a dataset is depends on its definition, and that one's name may need languages beside it.
+        needed = {name: options[name] for name in ("as", "languages") if source.read.kind == "hub" and options[name]}
+        bare = replace(bare, read=replace(source.read, options=needed))
+        probes += [(f"{path}.read.{next(iter(needed), source.read.kind)}", bare)]
         if "languages" in options and "languages" in KINDS[source.read.kind].options:
-            only = replace(source.read, options={"languages": options["languages"]})
+            only = replace(source.read, options=needed | {"languages": options["languages"]})
             probes.append((f"{path}.read.languages", replace(bare, read=only)))
         for name, value in options.items():
             if name != "languages" or name not in KINDS[source.read.kind].options:
-                one = replace(bare, read=replace(source.read, options={name: value}))
+                one = replace(bare, read=replace(source.read, options=needed | {name: value}))
                 probes.append((f"{path}.read.{name.replace('_', '-')}", one))
     probes += [(f"{path}.group", replace(bare, group=source.group)), (f"{path}.keep", replace(bare, keep=source.keep))]
     probes += [(f"{path}.filter.{i}", replace(bare, filter=(rule,))) for i, rule in enumerate(source.filter)]
@@ -189,10 +224,17 @@ def _whole(part: str, form: StudyForm) -> str | None:
 
 
 def spelled(name: str, form: StudyForm) -> str:
-    """A source's name as it stands in a study: `code/C++` and `code/cpp` are one part."""
+    """A source's name as it stands in a study: `code/C++` and `code/cpp` are one part, `code/mit` is `code/MIT`."""
     from pretrial.corpus.languages import canonical
+    from pretrial.corpus.licences.names import part as licence_part
 
     whole = None if name in form.sources else _whole(name, form)
-    if whole is None or form.sources[whole].split != "language":
+    if whole is None or (field := form.sources[whole].split) not in ("language", "license"):
         return name
-    return f"{whole}/{canonical(name.removeprefix(f'{whole}/'))}"
+    value = name.removeprefix(f"{whole}/")
+    return f"{whole}/{canonical(value) if field == 'language' else licence_part(value)}"
+
+
+def _items(field: str, value: str) -> list[str]:
+    """A part's value, and what it consists of where it is that of a list: a list is kept for one of its items."""
+    return [value, *value.split(" AND " if field == "license" else ", ")]

@@ -15,11 +15,11 @@ import zstandard
 
 from pretrial.corpus.contamination import hits, spec, steps
 from pretrial.corpus.contamination.benchmark_texts import BENCHMARKS
-from pretrial.corpus.contamination.index import load
+from pretrial.corpus.contamination.index import load, unfindable
 from pretrial.errors import RunError
 
 GOLDEN = {
-    ("contamination-index", 1): "b8a50e32f8b74f49",
+    ("contamination-index", 2): "8a57efd417d2505f",
     ("contamination", 1): "203037f8b17c845e",
 }
 
@@ -118,6 +118,9 @@ def test_an_index_of_the_same_files_is_the_same(index: Any, tmp_path: Path, data
     for path in sorted(index.path.glob("*.npy")):
         arrays[path.name] = np.load(path).tolist()
     items = pq.read_table(index.file("items.parquet")).to_pylist()
+    assert [(row["benchmark"], row["findable"]) for row in items].count(("piqa", False)) == 1
+    lost = {name: len(ids) for name, ids in unfindable(index.file("items.parquet")).items()}
+    assert lost == {name: one["items"] - one["searchable"] for name, one in index.facts["benchmarks"].items()}
     words = index.file("vocabulary.txt").read_text()
     key = ("contamination-index", spec.SEMANTICS["contamination-index"])
     assert digest(arrays, items, words, index.facts) == GOLDEN[key]
@@ -202,3 +205,37 @@ def test_a_clean_corpus_has_an_empty_table(tmp_path: Path, step: Any, index: Any
         assert (made.facts["hits"], made.facts["rate"]) == (0, 0.0)
         assert made.facts["contaminated"] == {"documents": 0, "bytes": 0}
         assert len(np.load(made.file(hits.CONTAMINATED))) == made.facts["documents"]
+
+
+def hit(row: int, item: str, part: str, overlap: float, length: int) -> dict[str, Any]:
+    return {
+        "row": row, "document": f"doc {row}", "benchmark": "piqa", "item": item, "part": part, "kind": "prose",
+        "overlap": overlap, "start": 5, "end": 5 + length, "excerpt": f"{part} of {item}",
+    }  # fmt: skip
+
+
+def test_of_a_document_the_hit_that_tells_most_is_shown() -> None:
+    found = pa.Table.from_pylist(
+        [
+            hit(0, "a", "answer", 1.0, 7),
+            hit(0, "a", "question", 0.6, 80),
+            hit(0, "b", "question", 0.7, 60),
+            hit(3, "a", "answer", 1.0, 900),
+            hit(4, "c", "answer", 1.0, 7),
+            hit(4, "c", "passage", 0.9, 300),
+            hit(4, "c", "question", 0.9, 50),
+            hit(6, "d", "question", 0.9, 300),
+        ],
+        hits.SCHEMA,
+    )
+    # The documents by how much was found of what is shown, of equal ones the longer span, then the first.
+    assert [(row, one["item"], one["part"]) for row, one in hits.most_telling(found, 9).items()] == [
+        (3, "a", "answer"),
+        (4, "c", "passage"),
+        (6, "d", "question"),
+        (0, "a", "question"),
+    ]
+    assert [*hits.most_telling(found, 2)] == [3, 4]
+    assert hits.most_telling(found.slice(0, 0), 2) == {}
+    ordered = sorted(found.slice(0, 3).to_pylist(), key=hits.telling)
+    assert [(one["part"], one["end"]) for one in ordered] == [("question", 85), ("question", 65), ("answer", 12)]

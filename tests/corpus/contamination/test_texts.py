@@ -13,7 +13,18 @@ import zstandard
 
 from pretrial.benchmarks import TASKS, load_items
 from pretrial.corpus.contamination import benchmark_texts, spec
-from pretrial.corpus.contamination.benchmark_texts import BENCHMARKS, CODE, PARTS, PROSE, Source, read_texts
+from pretrial.corpus.contamination.benchmark_texts import (
+    BENCHMARKS,
+    CODE,
+    PARTS,
+    PROSE,
+    Source,
+    Text,
+    item_ids,
+    read_texts,
+)
+from pretrial.corpus.contamination.build import findable_items, make_index
+from pretrial.corpus.contamination.scan import Scanner
 from pretrial.errors import RequestError, RunError
 
 Pairs = list[tuple[str, str]]
@@ -180,3 +191,31 @@ def test_the_real_files_are_in_the_expected_form(name: str, data_dir: Path) -> N
         assert {item.id for item in load_items(name, data_dir, 300)} <= items
     if CODE in {text.kind for text in found}:
         assert of_part["solution"] + of_part["tests"] + of_part["answer"] >= 0.9 * len(items)
+
+
+@pytest.mark.parametrize("name", sorted(TASKS))
+def test_the_items_that_are_evaluated_have_the_ids_of_the_evaluation(name: str, data_dir: Path) -> None:
+    for items in (1, 60):
+        assert item_ids(name, data_dir, items) == [item.id for item in load_items(name, data_dir, items)]
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "findable"),
+    [
+        ("one two three four", "five six seven", False),
+        ("one two three four", "five six seven eight", True),
+        ("one", "two three four five six seven", False),
+        ("one", "two three four five six seven eight", True),
+        ("one two three four five six seven", "", False),
+        ("one two three four five six seven eight", "", True),
+    ],
+)
+def test_an_item_of_eight_words_can_be_found_by_its_question_and_answer_side_by_side(
+    question: str, answer: str, findable: bool
+) -> None:
+    parts = [("question", question), ("answer", answer)]
+    texts = [Text("piqa", "a", part, text, PROSE) for part, text in parts if text]
+    index = make_index(texts, spec.MATCHING)
+    assert findable_items(index) == ({0} if findable else set())
+    found = Scanner(index, spec.SHARES).scan([f"Before this. {question}: {answer}, and so on."])[0]
+    assert bool(found) == findable

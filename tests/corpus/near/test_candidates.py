@@ -11,7 +11,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pretrial.corpus.near.candidates import band_keys, bucket_pairs, copies
+from pretrial.corpus.near.candidates import band_keys, bucket_pairs, copies, rare_pairs
 
 BUCKETS = st.lists(st.integers(0, 9), min_size=1, max_size=12)
 CUTS = st.lists(st.integers(1, 7), min_size=1)
@@ -45,6 +45,16 @@ def test_pairs_of_buckets(sizes: list[int], cuts: list[int], limit: int) -> None
     found = listed(bucket_pairs(pieces(table, cuts), crowded, limit))
     assert sorted(found) == sorted(expected)
     assert set(np.flatnonzero(crowded).tolist()) == crowd
+
+
+@given(st.sets(st.tuples(st.integers(0, 6), st.integers(0, 9)), min_size=1), CUTS, st.integers(1, 5))
+def test_what_few_have_makes_pairs_and_what_many_have_makes_none(
+    rows: set[tuple[int, int]], cuts: list[int], limit: int
+) -> None:
+    holders = [sorted(document for key, document in rows if key == wanted) for wanted in range(7)]
+    expected = [pair for held in holders if len(held) <= limit for pair in itertools.combinations(held, 2)]
+    found = listed(rare_pairs(pieces(np.array(sorted(rows), np.uint64).T, cuts), limit))
+    assert sorted(found) == sorted(expected)
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=40), CUTS)

@@ -211,7 +211,7 @@ def test_sources_are_compared_within_and_across(search: Search) -> None:
 
 def test_the_same_documents_give_the_same_result(search: Search) -> None:
     """A change here is a change of results: raise the version."""
-    golden = {("near-duplicates", 1): "937794d36a420f25"}
+    golden = {("near-duplicates", 2): "937794d36a420f25"}
     found = search({"a": mixed_texts()[:100], "b": mixed_texts()[100:]})
     lines = [[*map(list, pair), value] for pair, value in found.pairs.items()]
     everything = [lines, found.components("a"), found.components("b"), found.crowded, found.facts]
@@ -296,6 +296,19 @@ def test_in_a_crowd_everything_near_something_near_counts(search: Search) -> Non
     marked[[98, 100]] = True
     assert (("x", 97), ("x", 98)) not in found.pairs
     assert np.flatnonzero(touching(found.artefact, {"x": marked})["x"]).tolist() == [*range(98), 99]
+
+
+def test_near_pages_of_one_template_are_found_among_hundreds_of_others(search: Search) -> None:
+    template = made_up(0, words=300)
+    pages = [f"{template} {made_up(page + 1, words=50)}" for page in range(150)]
+    twins = [f"{page} {made_up(page_number + 1000, words=20)}" for page_number, page in enumerate(pages)]
+    found = search({"x": pages, "y": twins})
+    assert found.facts["crowded"] > 250
+    ours = [(("x", page), ("y", page)) in found.pairs for page in range(150)]
+    assert sum(ours) >= 0.97 * len(ours)
+    marked = {"y": np.ones(150, bool)}
+    assert touching(found.artefact, marked)["x"].sum() >= 0.97 * 150
+    assert all(a[1] == b[1] for a, b in found.pairs), "strangers of one template are not near"
 
 
 # -- hostile documents -------------------------------------------------------------------------------------------------

@@ -46,6 +46,30 @@ def test_all_corpora_of_the_paper_are_there() -> None:
     assert definition("dclm-baseline").text == "text"
 
 
+def test_languages_of_one_dataset_each_know_their_files() -> None:
+    several = definition("the-stack-dedup", ["C++", "csharp", "jsx", "golang"])
+    assert several.languages == {
+        "c-sharp": ("data/c-sharp/*.parquet",),
+        # Which folder C++ has depends on the version.
+        "cpp": ("data/cpp/*.parquet", "data/c++/*.parquet"),
+        "go": ("data/go/*.parquet",),
+        "jsx": ("data/jsx/*.parquet",),
+    }
+    assert (several.patterns, several.constants, several.group) == ((), {"kind": "code"}, "repository")
+    for part in ("cpp", "c++"):
+        one = definition(f"the-stack-dedup/{part}")
+        assert (one.patterns, one.constants["language"]) == (several.languages["cpp"], "cpp")
+    # The folder that is named is read, whatever the language is called here.
+    assert definition("the-stack-dedup/tsx").patterns == ("data/tsx/*.parquet",)
+    assert definition("the-stack-dedup/tsx").constants["language"] == "typescript"
+
+
+def test_the_licence_of_a_collection_is_not_said_of_documents_that_have_their_own() -> None:
+    assert definition("the-stack-dedup/go").default_license is None
+    assert definition("starcoderdata/go").default_license == "permissive, by file (The Stack v1.2)"
+    assert definition("fineweb-edu").default_license == "ODC-BY-1.0"
+
+
 def test_the_names_say_where_a_part_belongs() -> None:
     assert {"slimpajama-text", "the-stack-dedup/LANGUAGE", "fineweb-edu", "fineweb-edu/CRAWL-OR-SAMPLE"} <= set(names())
 
@@ -71,6 +95,23 @@ WRONG = {
     "the-stack-dedup/../x": ("needs a language", "Say the-stack-dedup/python"),
     "the-stack-dedup/*": ("needs a language", "Say the-stack-dedup/python"),
 }
+
+
+WRONG_LANGUAGES = {
+    "fineweb-edu": (["en"], "not laid out by language", "it goes with the-stack-dedup, starcoderdata"),
+    "the-stack-dedup/go": (["go"], "names one already", "say the-stack-dedup"),
+    "starcoderdata": (["../x"], "is no language", "languages: [python, java]"),
+    "starcoderdata-commits": (["python"], "not laid out by language", "keep: {language"),
+}
+
+
+@pytest.mark.parametrize(("name", "says"), WRONG_LANGUAGES.items(), ids=WRONG_LANGUAGES)
+def test_languages_that_cannot_be_say_what_can(name: str, says: tuple[list[str], str, str]) -> None:
+    languages, what, remedy = says
+    with pytest.raises(RequestError, match=what) as refused:
+        definition(name, languages, where="study.yaml:7")
+    assert remedy in str(refused.value.remedy)
+    assert refused.value.where == "study.yaml:7"
 
 
 @pytest.mark.parametrize(("name", "says"), WRONG.items(), ids=WRONG)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import random
 import re
 import time
@@ -14,17 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dulwich import objects
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import git_objects
 from pretrial.corpus.readers import commits
 from pretrial.corpus.readers.commits import Options, read_commits, unified
 from pretrial.corpus.readers.record import Record, Reject, Skip
 from pretrial.corpus.readers.safety import Limits
 from pretrial.errors import RequestError
-
-objects = pytest.importorskip("dulwich.objects")
-from dulwich.repo import Repo  # noqa: E402
 
 START = 1_700_000_000
 
@@ -33,30 +31,15 @@ class History:
     """A repository to which a test commits."""
 
     def __init__(self, folder: Path, *, bare: bool = False) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
-        self.repo: Any = (Repo.init_bare if bare else Repo.init)(str(folder))
-        self.repo.refs.set_symbolic_ref(b"HEAD", b"refs/heads/main")
+        self.repo = git_objects.make(folder, bare=bare)
         self.last: list[str] = []
 
-    def blob(self, data: bytes) -> bytes:
-        made = objects.Blob.from_string(data)
-        self.repo.object_store.add_object(made)
-        return made.id  # type: ignore[no-any-return]
+    def blob(self, data: bytes) -> objects.ObjectID:
+        return git_objects.blob(self.repo, data)
 
-    def tree(self, files: Mapping[str, Any]) -> bytes:
-        made = objects.Tree()
-        folders: dict[str, dict[str, Any]] = {}
-        for path, what in files.items():
-            name, _, rest = path.partition("/")
-            if rest:
-                folders.setdefault(name, {})[rest] = what
-            else:
-                made.add(os.fsencode(name), *(what if isinstance(what, tuple) else (0o100644, self.blob(what))))
-        for name, inside in folders.items():
-            made.add(os.fsencode(name), 0o040000, self.tree(inside))
-        self.repo.object_store.add_object(made)
-        return made.id  # type: ignore[no-any-return]
+    def tree(self, files: Mapping[str, Any]) -> objects.ObjectID:
+        return git_objects.tree(self.repo, files)
 
     def commit(
         self,

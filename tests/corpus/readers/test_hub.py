@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 
 from pretrial.corpus import spec
 from pretrial.corpus.readers import hub_layout
-from pretrial.corpus.readers.catalogue import definition
+from pretrial.corpus.readers.catalogue import DEFINITIONS, definition
 from pretrial.corpus.readers.hub import Dataset, HubFile, fetch, read_hub_file, resolve_dataset
 from pretrial.corpus.readers.record import Record, Reject
 from pretrial.errors import RequestError, RunError
@@ -788,3 +788,229 @@ def test_a_source_that_is_streamed_has_the_same_documents(hub: Hub, tmp_path: Pa
         )  # fmt: skip
         texts.append(made.facts["contents"])
     assert texts[0] == texts[1]
+
+
+# By a ready definition
+
+
+def stack(language: str, *names: str) -> bytes:
+    """A file of The Stack: documents called so."""
+    return parquet(
+        [
+            {
+                "content": f"{language} {name}\n", "hexsha": f"{language}-{name}", "max_stars_repo_name": f"who/{name}",
+                "max_stars_repo_path": f"src/{name}", "max_stars_repo_licenses": ["MIT"],
+            }
+            for name in names
+        ]
+    )  # fmt: skip
+
+
+STACK = {
+    "data/c++/data-00000-of-00001.parquet": stack("c++", "a", "b"),
+    "data/c-sharp/data-00000-of-00002.parquet": stack("c#", "c"),
+    "data/c-sharp/data-00001-of-00002.parquet": stack("c#", "d"),
+    "data/go/data-00000-of-00001.parquet": stack("go", "a"),
+    "data/rust/data-00000-of-00001.parquet": stack("rust", "z"),
+}
+
+
+def documents(source: Source, at: Path, step: Any) -> list[dict[str, Any]]:
+    """What a source has, read as a study reads it: rows with their fields, beside the columns and as `fields`."""
+    config, settings = spec.source_config(source), spec.source_settings(source, None, at.parent, name="these")
+    files = spec.input_fingerprint(config, settings, FileHashes(at.with_suffix(".json")))
+    made = step("pretrial.corpus.read:read_corpus", at, config=spec.corpus_config(config, files), settings=settings)
+    rows = [row for shard in made.facts["shards"] for row in pq.read_table(made.file(shard["file"])).to_pylist()]
+    return [json.loads(row["meta"]) | row | {"fields": json.loads(row["meta"])} for row in rows]
+
+
+@pytest.mark.parametrize("options", [{"revision": COMMIT}, {"revision": COMMIT, "stream": True}, {}], ids=str)
+def test_one_source_has_several_languages_of_a_dataset(
+    hub: Hub, tmp_path: Path, step: Any, options: dict[str, Any]
+) -> None:
+    hub.files[COMMIT] = STACK
+    location = ID if options else str(lay(tmp_path / "copy", STACK))
+    read = Read("hub", location, {"as": "the-stack-dedup", "languages": ("C++", "golang", "csharp"), **options})
+    source = Source(read)
+    rows = documents(source, tmp_path / "out", step)
+    assert [(row["text"], row["language"], row["kind"], row["license"]) for row in rows] == [
+        ("c++ a\n", "cpp", "code", ["MIT"]),
+        ("c++ b\n", "cpp", "code", ["MIT"]),
+        ("c# c\n", "c-sharp", "code", ["MIT"]),
+        ("c# d\n", "c-sharp", "code", ["MIT"]),
+        ("go a\n", "go", "code", ["MIT"]),
+    ]
+    # A repository stays together when some are held out, also over its languages.
+    assert rows[0]["group"] == rows[4]["group"] == "repository:who/a"
+    own = Source(read, group="document", license="MIT")
+    assert (own.group, own.license, source.license) == ("document", "MIT", None)
+
+
+def test_a_language_that_a_dataset_has_not_is_named_with_how_to_leave_it_out(hub: Hub) -> None:
+    hub.files[COMMIT] = STACK
+    globs = definition("the-stack-dedup", ["go", "cpp", "jsx", "smalltalk"]).languages
+    with pytest.raises(RequestError, match="no file is of jsx, smalltalk") as refused:
+        resolve_dataset(ID, languages=globs, where="study.yaml:3")
+    assert refused.value.remedy == "Without them: languages: [cpp, go]"
+    assert refused.value.where == "study.yaml:3"
+    with pytest.raises(RequestError, match="no file is of ruts") as refused:
+        resolve_dataset(ID, languages=definition("the-stack-dedup", ["go", "ruts"]).languages)
+    assert refused.value.remedy == "Did you mean rust? Without it: languages: [go]"
+    with pytest.raises(RequestError, match="no file is of ruts") as refused:
+        resolve_dataset(ID, languages=definition("the-stack-dedup", ["ruts"]).languages)
+    assert refused.value.remedy == "Did you mean data/rust?"
+    with pytest.raises(RequestError, match="patterns choose the files, and so do languages"):
+        spec.source_config(
+            Source(Read("hub", "the-stack-dedup", {"languages": ("go",), "patterns": ("x",), "revision": COMMIT}))
+        )
+
+
+def test_languages_take_turns_under_a_take(tmp_path: Path) -> None:
+    root = lay(tmp_path, {f"data/{one}/{n}.parquet": bytes(100) for one in ("c", "go") for n in range(5)})
+    globs = definition("the-stack-dedup", ["c", "go"]).languages
+    for take, each in ((1, 1), (399, 1), (400, 2), (1000, 5), (10_000, 5)):
+        names = [file.name for file in resolve_dataset(root, languages=globs, take=take).files]
+        taken = [sum(name.startswith(f"data/{one}/") for name in names) for one in ("c", "go")]
+        assert taken[1] == each, take
+        assert taken[0] in (each, each + 1), take
+    whole = set(resolve_dataset(root, languages=globs, take=500).fingerprint()[0])
+    assert whole <= {text for row in resolve_dataset(root, languages=globs, take=600).fingerprint() for text in row}
+
+
+def test_a_folder_is_read_by_a_ready_definition_as_the_hub_is(hub: Hub, tmp_path: Path, step: Any) -> None:
+    row = {
+        "content": "<commit_before>old\n<commit_msg>Say new<commit_after>new\n", "repo_name": "a/b", "lang": "Python",
+        "new_file": "x.py", "ballast": 1,
+    }  # fmt: skip
+    files = {"git-commits-cleaned/train-00000-of-00001.parquet": parquet([row]), "go/train-0.parquet": b"not looked at"}
+    hub.files[COMMIT] = files
+    said = []
+    for location, options in ((ID, {"revision": COMMIT}), (str(lay(tmp_path / "copy", files)), {})):
+        source = Source(Read("hub", location, {"as": "starcoderdata-commits", **options}))
+        assert (source.group, source.license) == ("repository", "permissive, by file (The Stack v1.2)")
+        (found,) = documents(source, tmp_path / f"out-{len(said)}", step)
+        said.append({key: value for key, value in found.items() if key not in ("meta", "where")})
+    assert said[0] == said[1]
+    assert "<commit_" not in said[0]["text"]
+    assert {key: said[0][key] for key in ("kind", "language", "path", "group", "license")} == {
+        "kind": "commit", "language": "Python", "path": "x.py", "group": "repository:a/b",
+        "license": "permissive, by file (The Stack v1.2)",
+    }  # fmt: skip
+    assert "ballast" not in said[0]
+
+
+def test_labels_of_a_definition_are_left_out_of_a_folder_too(tmp_path: Path, step: Any) -> None:
+    rows = [{"text": name, "meta": {"redpajama_set_name": f"RedPajama{name}"}} for name in ("C4", "Github", "Book")]
+    root = lay(tmp_path / "slim", {"train/chunk1/a.jsonl.zst": zstandard.compress(lines(rows))})
+    found = documents(Source(Read("hub", str(root), {"as": "slimpajama-text"})), tmp_path / "out", step)
+    assert [(row["text"], row["subset"]) for row in found] == [("C4", "RedPajamaC4"), ("Book", "RedPajamaBook")]
+
+
+def test_what_cannot_be_reached_says_how_to_read_a_copy_by_the_same_definition(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(name: str, **options: Any) -> str:
+        source = Source(Read("hub", name, {"revision": COMMIT, **options}))
+        settings = spec.source_settings(source, None, tmp_path)
+        with pytest.raises(RequestError) as caught:
+            spec.input_fingerprint(spec.source_config(source), settings, FileHashes(tmp_path / "hashes.json"))
+        return str(caught.value.remedy)
+
+    copy = "or name the folder of a local copy: hub: FOLDER, as: starcoderdata-commits"
+    hub.gated = True
+    assert copy in refused(ID, **{"as": "starcoderdata-commits"})
+    hub.gated = False
+    assert copy in refused("starcoderdata-commits"), "to this hub it is no dataset, or a private one"
+    hub.status = 503
+    assert copy in refused("starcoderdata-commits")
+    assert "hub: FOLDER, as: the-stack-dedup" in refused("the-stack-dedup", languages=("go",))
+    # A dataset that no definition reads, and one that is named by its id.
+    assert "or name the folder of a local copy." in refused(ID)
+    assert "as: the-stack-dedup/LANGUAGE" in refused("bigcode/the-stack-dedup")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert copy in refused("starcoderdata-commits")
+    (tmp_path / "hf" / "hub" / "datasets--bigcode--starcoderdata").mkdir(parents=True)
+    said = refused("starcoderdata-commits")
+    assert said.startswith(f"Unset HF_HUB_OFFLINE, {copy}. The cache has some of it: ")
+
+
+def test_every_usable_definition_names_a_licence_and_a_group_for_its_source() -> None:
+    for one in DEFINITIONS:
+        if not one.unusable:
+            name = f"{one.name.rstrip('/')}/x" if one.parts else one.name
+            source = Source(Read("hub", name))
+            assert (source.group, source.license) == (one.group, one.default_license), name
+
+
+@pytest.mark.parametrize("location", ["the-stack-dedup", "starcoderdata-issues", "fineweb-edu/10BT"])
+def test_a_definition_is_not_read_as_another(location: str) -> None:
+    with pytest.raises(RequestError, match="is a ready definition itself") as refused:
+        spec.source_config(Source(Read("hub", location, {"as": "slimpajama"})))
+    assert "Leave `as` out" in str(refused.value.remedy)
+
+
+def test_languages_need_a_definition() -> None:
+    with pytest.raises(RequestError, match=r"\./copy is read by none") as refused:
+        spec.source_config(Source(Read("hub", "./copy", {"languages": ("go",)})))
+    assert "as: the-stack-dedup" in str(refused.value.remedy)
+
+
+# Fields under other names
+
+
+FIELDS = {"license": "meta.licence", "language": "lang", "path": "file name", "gone": "lang.none"}
+ROWS = [
+    {"text": "one", "id": "a", "lang": "Go", "meta": {"licence": "MIT", "n": 1}, "file name": "x.go", "license": "no"},
+    {"text": "two", "id": "b", "lang": None, "meta": {"licence": None, "n": 2}, "file name": "y.go", "license": "no"},
+]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("jsonl", "a.jsonl"), ("hub", "a.jsonl"), ("parquet", "a.parquet"), ("hub", "a.parquet")]
+)
+def test_fields_come_from_the_columns_that_hold_them(tmp_path: Path, step: Any, kind: str, name: str) -> None:
+    packed = name.endswith(".parquet")
+    fields = {key: column for key, column in FIELDS.items() if not packed or key != "gone"}
+    root = lay(tmp_path / "set", {name: parquet(ROWS) if packed else lines(ROWS)})
+    location = str(root if kind == "hub" else root / name)
+    rows = documents(Source(Read(kind, location, {"fields": fields, "id": "id"})), tmp_path / "out", step)
+    assert [(row["id"], row["fields"]) for row in rows] == [
+        ("a", {"language": "Go", "license": "MIT", "meta": {"licence": "MIT", "n": 1}, "path": "x.go"}),
+        # What has no value there has no such field, whatever the record calls so.
+        ("b", {"meta": {"licence": None, "n": 2}, "path": "y.go"}),
+    ]
+
+
+@pytest.mark.parametrize("kind", ["parquet", "hub"])
+def test_a_column_that_a_parquet_file_has_not_is_named(tmp_path: Path, step: Any, kind: str) -> None:
+    root = lay(tmp_path / "set", {"a.parquet": parquet(ROWS)})
+    location = str(root if kind == "hub" else root / "a.parquet")
+    for column, remedy in (
+        ("lagn", "Say fields: {language: lang}"),
+        ("meta.license", "Say fields: {language: meta.licence}"),
+        ("zzz", "Its columns: text, id, lang, meta, file name, license."),
+    ):
+        with pytest.raises(RequestError, match=f"has no column '{column}'") as refused:
+            documents(Source(Read(kind, location, {"fields": {"language": column}})), tmp_path / column, step)
+        assert str(refused.value.remedy).startswith(remedy)
+
+
+def test_the_name_may_become_a_field_too_and_the_text_may_not(tmp_path: Path, step: Any) -> None:
+    root = lay(tmp_path / "set", {"a.jsonl": lines(ROWS)})
+    for kind, location in (("hub", root), ("jsonl", root / "a.jsonl")):
+        read = Read(kind, str(location), {"fields": {"number": "id", "id": "lang"}, "id": "id"})
+        rows = documents(Source(read), tmp_path / f"out-{kind}", step)
+        assert [(row["id"], row["fields"].get("id")) for row in rows] == [("a", "Go"), ("b", None)]
+        assert [row["number"] for row in rows] == ["a", "b"]
+        with pytest.raises(RequestError, match="'text' is the text"):
+            spec.source_config(Source(Read(kind, str(location), {"fields": {"code": "text"}})))
+
+
+def test_a_definitions_fields_give_way_to_those_that_a_study_names(tmp_path: Path, step: Any) -> None:
+    row = {"content": "x", "hexsha": "1", "max_stars_repo_name": "a/b", "lic": "MIT", "lang": "Cython"}
+    root = lay(tmp_path / "set", {"data/python/a.parquet": parquet([row])})
+    read = Read(
+        "hub", str(root), {"as": "the-stack-dedup/python", "fields": {"license": "lic", "language": "lang"}}
+    )  # fmt: skip
+    (found,) = documents(Source(read), tmp_path / "out", step)
+    assert found["fields"] == {"kind": "code", "language": "Cython", "license": "MIT", "repository": "a/b"}

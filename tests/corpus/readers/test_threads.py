@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from pretrial.corpus.readers.notebooks import read_notebook
 from pretrial.corpus.readers.record import Blob, Record
-from pretrial.corpus.readers.threads import fenced, plain
+from pretrial.corpus.readers.threads import Comment, conversation, fenced, plain, written
 
 ADJACENT = {
     "stackexchange_tech": (1549, "document", 1549, "datascience.meta.stackexchange.com"),
@@ -87,3 +88,69 @@ def test_a_notebook_reads_alike_from_starcoderdata_and_from_its_file() -> None:
 @given(st.text().filter(lambda text: not text.startswith("<")))
 def test_what_does_not_begin_with_a_marker_stays(text: str) -> None:
     assert plain(text) == text
+
+
+def test_comments_of_starcoderdata_are_found_behind_their_counters() -> None:
+    text = plain(MARKED["an issue"][0])
+    found = conversation(text, {})
+    assert found is not None
+    assert found.comments == (Comment("username_0", "Why?"), Comment("username_1", "So."))
+    assert (found.head, found.counted) == ("Title: It breaks\n", True)
+    assert written(found.head, found.comments) == text
+
+
+def test_a_counter_inside_a_comment_is_a_mention() -> None:
+    found = conversation("username_0: see\nusername_1: not here\n\nand on\n\nusername_1: yes\n", {})
+    assert found is not None
+    said = "see\nusername_1: not here\n\nand on"
+    assert found.comments == (Comment("username_0", said), Comment("username_1", "yes"))
+
+
+def test_comments_are_found_where_a_record_brings_them_and_nowhere_else() -> None:
+    events = [{"author": "a", "text": "One"}, {"action": "closed"}, {"user": {"login": "b"}, "body": "Two\n"}]
+    found = conversation("whatever", {"events": events, "comments": [{"author": "c", "text": "Three"}]})
+    assert found is not None
+    assert found.comments == (Comment("a", "One"), Comment("b", "Two"))
+    found = conversation("Zero\n", {"author": "z", "title": "T", "comments": events})
+    assert found is not None
+    assert (found.head, found.counted) == ("Title: T\n", False)
+    assert found.comments == (Comment("z", "Zero"), Comment("a", "One"), Comment("b", "Two"))
+    for fields in ({}, {"events": 3}, {"events": []}, {"comments": ["a", "b"]}):
+        assert conversation("Ann: One\n\nusername_1: Two\n", fields) is None
+
+
+names = st.integers(0, 9).map("username_{}".format)
+said = st.text(st.characters(codec="utf-8", exclude_characters="\n"), min_size=1, max_size=20).map(
+    lambda one: f"x{one}"
+)
+
+
+@given(st.lists(st.builds(Comment, names, said), min_size=1, max_size=5), st.sampled_from(["", "Title: T\n"]))
+def test_what_is_written_is_found_again(comments: list[Comment], head: str) -> None:
+    assert conversation(written(head, comments), {}) == (head, tuple(comments), True)
+
+
+@given(st.text(max_size=200), st.dictionaries(st.sampled_from(["events", "comments", "author", "title"]), st.text()))
+def test_any_text_has_comments_or_none(text: str, fields: dict[str, str]) -> None:
+    found = conversation(text, fields)
+    assert found is None or found.comments
+
+
+def test_issues_with_their_comments_are_read_cleaned_and_filtered(tmp_path: Path, read: Any) -> None:
+    long = "y" * 200
+    issues = [
+        {
+            "id": "kept",
+            "title": "It breaks",
+            "events": [{"author": "ann", "text": long}, {"author": "bo", "text": "ann?"}],
+        },
+        {"id": "short", "events": [{"author": "ann", "text": "Why?"}, {"author": "bo", "text": "So."}]},
+        {"id": "bots", "events": [{"author": "codecov[bot]", "text": long}]},
+        {"id": "nobody", "events": [{"action": "closed"}]},
+    ]
+    (tmp_path / "issues.jsonl").write_text("".join(json.dumps(one) + "\n" for one in issues))
+    corpus = read("jsonl", "issues.jsonl", text="events", filter=("stack-v2-comments", "stack-v2-issues"))
+    (row,) = corpus.rows
+    assert row["id"] == "kept"
+    assert row["text"] == f"Title: It breaks\nusername_0: {long}\n\nusername_1: username_0?\n"
+    assert corpus.facts["quarantined"] == {"text-not-a-string": 1}

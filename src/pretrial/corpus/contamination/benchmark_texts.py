@@ -6,10 +6,10 @@ where it has one); equal rows are one item; the order follows from the files alo
 Does not: normalise texts or decide what counts as a match (`index`, `scan`).
 
 A further benchmark is one entry of `BENCHMARKS` and, where its rows have a form of their own, one function from a row
-to its texts. Parts: `question` (what is asked; of a cloze text all of it), `answer` (the true one; wrong choices are
-left out), `passage` (what a question is about, often taken from a public page), `solution` and `tests` of a
-programming problem. A text of kind `prose` is compared by words, one of kind `code` by its characters without white
-space, which also suits scripts that do not separate words.
+to its texts (`_fields` makes one where each text is a field). Parts: `question` (what is asked; of a cloze text all of
+it), `answer` (the true one; wrong choices are left out), `passage` (what a question is about, often taken from a public
+page), `solution` and `tests` of a programming problem. A text of kind `prose` is compared by words, one of kind `code`
+by its characters without white space, which also suits scripts that do not separate words.
 """
 
 from __future__ import annotations
@@ -65,10 +65,7 @@ def read_texts(name: str, data_dir: Path) -> Iterator[Text]:
     """
     source = BENCHMARKS[name]
     path = file_of(name, data_dir)
-    stratum = TASKS[name].stratum if name in TASKS else None
-    rows = ({key: value for key, value in row.items() if key is not None} for row in _rows(path))
-    for digest, row in choose(rows, sys.maxsize, stratum):
-        item = f"{row[stratum]}/{digest[:16]}" if stratum else digest[:16]
+    for item, row in _items(name, path, sys.maxsize):
         try:
             found = [(part, text) for part, text in source.texts(row) if any(map(str.isalnum, text))]
         except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
@@ -78,6 +75,19 @@ def read_texts(name: str, data_dir: Path) -> Iterator[Text]:
         for part, text in dict.fromkeys(found):
             kind = CODE if part.endswith(PROGRAM) else PROSE
             yield Text(name, item, part.removesuffix(PROGRAM), text, kind)
+
+
+def item_ids(name: str, data_dir: Path, items: int) -> list[str]:
+    """Ids of those of a benchmark's items that are evaluated where at most so many are."""
+    return [item for item, _ in _items(name, file_of(name, data_dir), items)]
+
+
+def _items(name: str, path: Path, items: int) -> Iterator[tuple[str, Json]]:
+    """(id, row) of at most so many items of a benchmark."""
+    stratum = TASKS[name].stratum if name in TASKS else None
+    rows = ({key: value for key, value in row.items() if key is not None} for row in _rows(path))
+    for digest, row in choose(rows, items, stratum):
+        yield f"{row[stratum]}/{digest[:16]}" if stratum else digest[:16], row
 
 
 def file_of(name: str, data_dir: Path) -> Path:
@@ -113,6 +123,16 @@ def _rows(path: Path) -> Iterator[Json]:
 # -- from a row to its texts ---------------------------------------------------------------------------------
 
 
+def _fields(**names: str) -> Callable[[Json], Found]:
+    """The texts of rows that hold each in a field of its own: the names of the fields by part."""
+
+    def found(row: Json) -> Found:
+        for part, name in names.items():
+            yield part, row[name]
+
+    return found
+
+
 def _asked(text: str) -> str:
     """A question without the words that a prompt puts around it."""
     return text.removeprefix("Question: ").removesuffix("\nAnswer:").strip()
@@ -125,12 +145,6 @@ def _choice(row: Json) -> Found:
 
 def _lambada(row: Json) -> Found:
     yield "question", f"{row['context']} {row['continuation']}"
-
-
-def _blimp(row: Json) -> Found:
-    # Most sentences are too short to tell anything alone; the pair side by side does.
-    yield "question", row["sentence_good"]
-    yield "answer", row["sentence_bad"]
 
 
 def _hellaswag(row: Json) -> Found:
@@ -157,17 +171,6 @@ def _socialiqa(row: Json) -> Found:
 def _copa(row: Json) -> Found:
     yield "question", row["premise"]
     yield "answer", row["choice2" if row["label"] else "choice1"]
-
-
-def _entailment(row: Json) -> Found:
-    yield "passage", row["premise"]
-    yield "question", row["hypothesis"]
-
-
-def _sciq(row: Json) -> Found:
-    yield "question", row["question"]
-    yield "answer", row["correct_answer"]
-    yield "passage", row["support"]
 
 
 def _boolq(row: Json) -> Found:
@@ -217,27 +220,12 @@ def _mmlu(row: Json) -> Found:
     yield "answer", row["choices"][row["answer"]]
 
 
-def _truthfulqa(row: Json) -> Found:
-    yield "question", row["Question"]
-    yield "answer", row["Best Answer"]
-
-
 def _gsm8k(row: Json) -> Found:
     yield "question", row["question"]
     reasoning = row["answer"].partition("\n#### ")[0]
     # With the calculator's marks, as published, and without, as most copies have it.
     yield "answer", reasoning
     yield "answer", re.sub(r"<<[^>]*>>", "", reasoning)
-
-
-def _math(row: Json) -> Found:
-    yield "question", row["context"]
-    yield "answer", row["chain_of_thought"]
-
-
-def _instruction(row: Json) -> Found:
-    yield "question", row["instruction"]
-    yield "answer", row["response"]
 
 
 def _problem(row: Json) -> Found:
@@ -281,6 +269,14 @@ def _classeval(row: Json) -> Found:
     yield "solution" + PROGRAM, row["solution_code"]
     yield "tests" + PROGRAM, row["test"]
 
+
+# Most sentences are too short to tell anything alone; the pair side by side does.
+_blimp = _fields(question="sentence_good", answer="sentence_bad")
+_entailment = _fields(passage="premise", question="hypothesis")
+_sciq = _fields(question="question", answer="correct_answer", passage="support")
+_truthfulqa = _fields(question="Question", answer="Best Answer")
+_math = _fields(question="context", answer="chain_of_thought")
+_instruction = _fields(question="instruction", answer="response")
 
 _FOUNDRY = "llm_foundry"
 _MULTIPL_E = "cpp cs d go java jl js lua php pl r rb rkt rs scala sh swift ts"

@@ -7,7 +7,7 @@ texts, would share a key is not used. Does not: read benchmarks (`benchmark_text
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -61,10 +61,11 @@ def build_index(ctx: StepContext) -> Json:
         texts += read_texts(name, data)
         ctx.progress(number + 1, len(ctx.config["benchmarks"]), doing=name)
     index = make_index(texts, ctx.config["matching"], ctx.config["trivial"])
-    save(index, ctx.out)
+    findable = findable_items(index)
+    save(index, ctx.out, findable)
     return {
         "matching": dict(ctx.config["matching"]),
-        "benchmarks": _counts(index, texts),
+        "benchmarks": _counts(index, texts, findable),
         "ngrams": {PROSE: len(index.prose.keys), CODE: len(index.code.keys)},
         "texts": {PROSE: len(index.prose.lengths), CODE: len(index.code.lengths)},
     }
@@ -252,19 +253,19 @@ def _forms(
     return form
 
 
-def _counts(index: Index, texts: Iterable[Text]) -> Json:
+def _counts(index: Index, texts: Iterable[Text], findable: Set[int]) -> Json:
     counts = {name: {"items": 0, "texts": 0, "searchable": 0} for name in index.benchmarks}
-    searchable = _searchable(index)
     for item, benchmark in enumerate(index.item_benchmark.tolist()):
         counts[index.benchmarks[benchmark]]["items"] += 1
-        counts[index.benchmarks[benchmark]]["searchable"] += item in searchable
+        counts[index.benchmarks[benchmark]]["searchable"] += item in findable
     for text in texts:
         counts[text.benchmark]["texts"] += 1
     return counts
 
 
-def _searchable(index: Index) -> set[int]:
-    """Items that a document can be found to hold."""
+def findable_items(index: Index) -> set[int]:
+    """Numbers of the items that a document can be found to hold: some text of theirs is long enough to tell, alone or
+    with another, and is not made of forms alone."""
     found: set[int] = set()
     for kind, grams in ((PROSE, index.prose), (CODE, index.code)):
         found |= set(grams.owner_item[grams.counted[grams.owner_text] > 0].tolist())

@@ -8,12 +8,13 @@ ones. Does not: compute scores, or say what a score would have been without the 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import ArrayLike
@@ -96,6 +97,37 @@ def exposure(hits: Mapping[str, Any], used: Mapping[str, ArrayLike]) -> Exposure
     )
 
 
+def used(
+    roots: Mapping[str, str],
+    scanned: Mapping[str, int],
+    mask_of: Callable[[str], npt.NDArray[np.uint8] | None],
+    made_of: Callable[[str], npt.NDArray[np.int64] | None],
+    classes: Sequence[int],
+) -> dict[str, npt.NDArray[np.bool_]] | None:
+    """The documents of some classes that an arm has, by the source that was read; None where that is not known.
+
+    Args:
+        roots: by source that the arm trains on, the one that was read for it.
+        scanned: how many documents each source that was scanned has.
+        mask_of: the class of each document of a source.
+        made_of: of a derived source, which document of its root each was made of.
+        classes: of the selection.
+    """
+    found: dict[str, npt.NDArray[np.bool_]] = {}
+    for source, root in roots.items():
+        mask = mask_of(source) if root in scanned else None
+        if mask is None:
+            return None
+        rows = np.flatnonzero(np.isin(mask, classes))
+        if root != source:
+            of_root = made_of(source)
+            if of_root is None:
+                return None
+            rows = of_root[rows]
+        found.setdefault(root, np.zeros(scanned[root], bool))[rows] = True
+    return found
+
+
 def union(exposures: Iterable[Exposure]) -> dict[str, frozenset[str]]:
     """Items that any of the arms saw, by benchmark."""
     seen: dict[str, set[str]] = {}
@@ -135,3 +167,12 @@ def unequal(arms: Mapping[str, Exposure], evaluated: Mapping[str, Sequence[str]]
             shared, dirty = frozenset.intersection(*seen.values()), frozenset.union(*seen.values())
             found.append(Inequality(benchmark, len(asked), counts, len(shared), len(dirty)))
     return found
+
+
+def in_words(one: Inequality) -> str:
+    """How many items each arm had."""
+    counts = ", ".join(f"{arm} {count:,}" for arm, count in one.seen.items())
+    return (
+        f"{one.benchmark}: arms had different items of it in their training documents ({counts} of {one.evaluated:,} "
+        "that are evaluated)"
+    )

@@ -7,11 +7,13 @@ or drop documents.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pretrial.execute.context import ArtefactLike
@@ -63,3 +65,30 @@ def by_item(hits: Any) -> Any:
     columns = ["benchmark", "item", *names]
     named = counted.select(columns).rename_columns([names.get(column, column) for column in columns])
     return named.sort_by([("benchmark", "ascending"), ("item", "ascending")])
+
+
+def telling(hit: Mapping[str, Any]) -> tuple[bool, int]:
+    """Sorts the hits of a document: whoever reads them sees an item by its question, or by its longest span.
+
+    An answer alone ("the Sun") tells nothing, though it is the part that is found whole most often.
+    """
+    return hit["part"] == "answer", hit["start"] - hit["end"]
+
+
+def most_telling(hits: Any, n: int) -> dict[int, dict[str, Any]]:
+    """Of each document its most telling hit, by row; of the `n` documents whose such hits have the largest overlap.
+
+    Args:
+        hits: a table as `read_hits` gives it, or rows of one.
+        n: how many documents.
+    """
+    # All but the excerpts, which are long: of a web-sized corpus there are many.
+    columns = {name: hits[name].to_numpy() for name in ("row", "overlap")}
+    answer = pc.equal(hits["part"], "answer").to_numpy(zero_copy_only=False)
+    length = pc.subtract(hits["end"], hits["start"]).to_numpy()
+    # An item of a document with more of it found comes first where two tell as much.
+    order = np.lexsort((-columns["overlap"], -length, answer, columns["row"]))
+    row = columns["row"][order]
+    first = order[np.flatnonzero(np.concatenate([np.ones(min(len(row), 1), bool), row[1:] != row[:-1]]))]
+    best = first[np.lexsort((columns["row"][first], -length[first], -columns["overlap"][first]))][:n]
+    return {hit["row"]: hit for hit in hits.take(pa.array(best, pa.int64())).to_pylist()}

@@ -4,20 +4,22 @@ Guarantees: what is read is what was written; two n-grams never share a key; a t
 benchmarks is held once. Does not: make one from texts (`build`), or look at documents (`scan`); the definition is
 `spec`'s.
 
-On disk: `items.parquet` (benchmark, item; a row's place is the item's number), `vocabulary.txt` (a word a line; a
+On disk: `items.parquet` (benchmark, item, findable: whether a document can be found to hold it; a row's place is the
+item's number), `vocabulary.txt` (a word a line; a
 word's place is its symbol) and, for each kind, arrays `<kind>-<field>.npy`, the fields of `Grams`.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pretrial.corpus.contamination.benchmark_texts import CODE, PARTS, PROSE
@@ -226,15 +228,32 @@ def word_values(vocabulary: Mapping[bytes, int]) -> Keys:
     return np.concatenate([values, np.zeros(1, np.uint64)])
 
 
-def save(index: Index, folder: Path) -> None:
-    """Write an index."""
+def save(index: Index, folder: Path, findable: Set[int]) -> None:
+    """Write an index; `findable` are the numbers of the items that a document can be found to hold."""
     names = [index.benchmarks[benchmark] for benchmark in index.item_benchmark.tolist()]
-    table = pa.table({"benchmark": pa.array(names, pa.string()), "item": pa.array(index.item_name, pa.string())})
+    table = pa.table(
+        {
+            "benchmark": pa.array(names, pa.string()),
+            "item": pa.array(index.item_name, pa.string()),
+            "findable": pa.array([item in findable for item in range(len(names))], pa.bool_()),
+        }
+    )
     pq.write_table(table, folder / ITEMS, compression="zstd", write_statistics=False)
     (folder / VOCABULARY).write_bytes(b"".join(word + b"\n" for word in index.vocabulary))
     for kind, grams in ((PROSE, index.prose), (CODE, index.code)):
         for field in fields(Grams):
             save_array(folder / f"{kind}-{field.name}.npy", getattr(grams, field.name))
+
+
+def unfindable(items: Path) -> dict[str, frozenset[str]]:
+    """By benchmark, ids of the items that cannot be found, from an index's `items.parquet`: they count as clean."""
+    with pq.ParquetFile(items) as file:
+        table = file.read()
+    found: dict[str, set[str]] = {name: set() for name in table["benchmark"].unique().to_pylist()}
+    lost = table.filter(pc.invert(table["findable"]))
+    for benchmark, item in zip(lost["benchmark"].to_pylist(), lost["item"].to_pylist(), strict=True):
+        found[benchmark].add(item)
+    return {benchmark: frozenset(items) for benchmark, items in sorted(found.items())}
 
 
 @functools.lru_cache(maxsize=1)

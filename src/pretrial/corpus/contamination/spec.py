@@ -17,6 +17,8 @@ uses) and 50 characters.
 - A shorter text counts only whole. Prose of 8 words (GPT-3's smallest n) alone, code of 32 characters alone.
 - A prose answer shorter than n counts only within 30 words of its question. A question under 8 words counts only
   within 30 words of its answer, both whole and together of 8 words or more.
+- What is left cannot be found: an item whose question and answer have fewer than 8 words together, or of which every
+  n-gram is a form. Such items count as clean, and are counted beside what is found.
 - An n-gram in more than 10 different texts of one benchmark is a form, not an item: it is counted nowhere. So is a
   text of the allow-list `TRIVIAL`.
 - Texts are cut at 2,048 words or 8,192 characters.
@@ -35,7 +37,7 @@ from pretrial.errors import RequestError
 
 Json = dict[str, Any]
 
-SEMANTICS = {"contamination-index": 1, "contamination-shard": 1, "contamination": 1}
+SEMANTICS = {"contamination-index": 2, "contamination-shard": 1, "contamination": 1}
 """Raised when the same configuration and inputs would give another index or other hits."""
 
 FUNCTIONS = {
@@ -91,35 +93,41 @@ def index_config(
         where: place in the study file, for errors.
 
     Raises:
-        RequestError: for an unknown benchmark, none, or one whose file is not there.
+        RequestError: for an unknown benchmark, none, or those whose files are not there.
     """
     names = sorted(set(benchmarks))
     if not names:
         raise RequestError("decontamination needs a benchmark", where=where, remedy="Name one, or leave it out.")
-    files = {}
-    for name in names:
-        if name not in BENCHMARKS:
-            near = difflib.get_close_matches(name, BENCHMARKS, 1)
-            raise RequestError(
-                f"decontamination does not know the benchmark {name!r}",
-                where=where,
-                remedy=f"Did you mean {near[0]}?" if near else f"Known: {', '.join(BENCHMARKS)}.",
-            )
-        if data_dir is None:
-            raise RequestError(
-                f"the texts of {name} are read from local files and no data folder is named",
-                where=where,
-                remedy="Name it with --data DIR or PRETRIAL_DATA.",
-            )
-        path = file_of(name, data_dir)
-        if not path.is_file():
-            raise RequestError(
-                f"the file of the benchmark {name} is not there: {path}",
-                where=where,
-                remedy=f"Put it there, point --data elsewhere, or take {name} out.",
-            )
-        files[name] = digest(path) if digest else hashlib.sha256(path.read_bytes()).hexdigest()
+    unknown = [name for name in names if name not in BENCHMARKS]
+    if unknown:
+        near = difflib.get_close_matches(unknown[0], BENCHMARKS, 1)
+        raise RequestError(
+            f"decontamination does not know the benchmark {unknown[0]!r}",
+            where=where,
+            remedy=f"Did you mean {near[0]}?" if near else f"Known: {', '.join(BENCHMARKS)}.",
+        )
+    if data_dir is None:
+        raise RequestError(
+            f"the texts of {', '.join(names)} are read from local files and no data folder is named",
+            where=where,
+            remedy="Name it with --data DIR or PRETRIAL_DATA.",
+        )
+    paths = {name: file_of(name, data_dir) for name in names}
+    if missing := [name for name, path in paths.items() if not path.is_file()]:
+        one = len(missing) == 1
+        raise RequestError(
+            f"{'the file of the benchmark' if one else 'files of the benchmarks'} {', '.join(missing)} "
+            f"{'is' if one else 'are'} not there: {', '.join(str(paths[name]) for name in missing)}",
+            where=where,
+            remedy=f"Put {'it' if one else 'them'} there, point --data elsewhere, or take {', '.join(missing)} out.",
+        )
+    digest = digest or _sha256
+    files = {name: digest(path) for name, path in paths.items()}
     return {"benchmarks": files, "matching": dict(matching), "trivial": sorted(set(trivial))}
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def index_settings(data_dir: Path) -> Json:

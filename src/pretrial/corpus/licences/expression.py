@@ -79,6 +79,32 @@ def render(postfix: Postfix) -> str:
     return stack[0][0]
 
 
+def ordered(postfix: Postfix) -> str:
+    """An expression as text in which the sides of an operator are sorted and stand once: `B AND A AND B` is `A AND B`.
+
+    Expressions that differ otherwise (`A AND (B OR C)`, `A AND B OR A AND C`) stay different.
+    """
+    stack: list[tuple[str, frozenset[str]]] = []
+    for token in postfix:
+        if token not in _RANK:
+            stack.append(("", frozenset([token])))
+            continue
+        pair = stack.pop(), stack.pop()
+        if pair[0] == pair[1]:
+            stack.append(pair[0])
+            continue
+        sides: set[str] = set()
+        for operator, parts in pair:
+            if operator in ("", token):
+                sides |= parts
+            else:
+                text = f" {operator} ".join(sorted(parts))
+                sides.add(text if operator == "AND" else f"({text})")
+        stack.append((token, frozenset(sides)))
+    operator, parts = stack[0]
+    return f" {operator} ".join(sorted(parts))
+
+
 def decide(postfix: Postfix, allowed: Callable[[str], bool]) -> bool:
     """Whether an expression holds, given which licences do: every side of an AND, either side of an OR."""
     stack: list[bool] = []

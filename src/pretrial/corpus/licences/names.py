@@ -19,12 +19,15 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Iterable
 
-from pretrial.corpus.licences.expression import joined, parse, render
+from pretrial.corpus.licences.expression import joined, ordered, parse, render
 
 BSD = "LicenseRef-BSD"
 PUBLIC_DOMAIN = "LicenseRef-scancode-public-domain"
 RESTRICTED = "LicenseRef-restricted"
+UNKNOWN = "NOASSERTION"
+"""SPDX's word for a licence that is not known: so that what a study says of a whole source does not stand for it."""
 
 
 def _ids(listed: str) -> frozenset[str]:
@@ -227,6 +230,20 @@ def normalised(names: list[str]) -> str:
     """Several names that apply together as one expression; `""` where none says anything."""
     found = [normalise(name) for name in names]
     return joined([item for item in found if item] or [""], "AND")
+
+
+def part(stated: str | Iterable[object] | None) -> str:
+    """The value of a split by licence that a field `license` falls under: one, whatever its spelling and order.
+
+    Several names are an expression (`["mit", "isc"]` and `"MIT AND ISC"` are `"ISC AND MIT"`); where no licence is
+    known, the value is `UNKNOWN`.
+    """
+    if stated is None or isinstance(stated, str):
+        expression = normalise(stated or "")
+    else:
+        expression = normalised([str(name) for name in stated if name is not None])
+    postfix = parse(expression)
+    return expression or UNKNOWN if postfix is None else ordered(postfix)
 
 
 def identifier(leaf: str) -> str | None:

@@ -91,7 +91,7 @@ def detect(text: str) -> str | None:
     """
     text = text[:READ]
     words = plain(text)
-    found = _with_exceptions(words, _settled([id for _, id in sorted(_quoted(words))], words))
+    found = quoted(words)
     if not found:
         stated = header(text) or _pointed(text, words)
         found = [stated] if stated else []
@@ -107,6 +107,16 @@ def header(text: str) -> str | None:
     """
     found = [stated for match in _HEADER.finditer(text[:HEAD]) if (stated := _leading(match[1]))]
     return joined(found, "AND") if found else None
+
+
+def quoted(words: str) -> list[str]:
+    """Licences whose own words or notices stand in a text in its normal form."""
+    return _with_exceptions(words, _settled([id for _, id in sorted(_quoted(words))], words))
+
+
+def is_begun(words: str) -> bool:
+    """Whether a text in its normal form opens as some licence does, be it one that is known or not."""
+    return any(anchor in words for anchor, _ in _anchors())
 
 
 def plain(text: str) -> str:

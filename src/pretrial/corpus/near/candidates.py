@@ -5,7 +5,9 @@ two documents alone; exact copies cost one pair each, and a bucket of d document
 that boilerplate never costs d²; memory is bounded by the budget, a byte a document beside it.
 Does not: list every pair of a crowded bucket. Where more than `LIMIT` different documents share a band, each is
 compared with the first `LIMIT` of them in the order of the documents, its representatives. Such documents are marked
-as crowded, since two of them may be near without a pair that says so.
+as crowded, and compared once more with those that share a shingle with them which at most `LIMIT` crowded documents
+have (`rare_pairs`): pages of one template are told apart by what does not stand in the template. Two of them that
+share nothing so rare may still be near without a pair that says so.
 
 Documents are numbered through: by source, then row.
 """
@@ -18,8 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pretrial.corpus.near.sorting import Columns
-
-LIMIT = 64
+from pretrial.corpus.near.spec import LIMIT
 
 Numbers = npt.NDArray[np.uint64]
 Pairs = tuple[Numbers, Numbers]
@@ -82,6 +83,30 @@ def bucket_pairs(rows: Iterable[Columns], crowded: npt.NDArray[np.bool_], limit:
         yield from _closed(documents, starts[:-1], crowded, limit)
         bucket = int(keys[-1])
         heads = yield from _grow(np.zeros(0, np.uint64), documents[starts[-2] :], crowded, limit)
+
+
+def rare_pairs(rows: Iterable[Columns], limit: int = LIMIT) -> Iterator[Pairs]:
+    """Pairs (a, b), a < b, of documents with the same key, of keys that from 2 to `limit` documents have.
+
+    Args:
+        rows: sorted (key, document), each once.
+        limit: most documents of a key.
+    """
+    open_keys = open_documents = np.zeros(0, np.uint64)
+    for keys, documents in rows:
+        keys, documents = np.concatenate([open_keys, keys]), np.concatenate([open_documents, documents])
+        # The last key may go on in the next piece; one document too many is enough to know that it has too many.
+        cut = int(np.searchsorted(keys, keys[-1]))
+        yield from _few(keys[:cut], documents[:cut], limit)
+        open_keys, open_documents = keys[cut:][: limit + 1], documents[cut:][: limit + 1]
+    yield from _few(open_keys, open_documents, limit)
+
+
+def _few(keys: Numbers, documents: Numbers, limit: int) -> Iterator[Pairs]:
+    sizes = np.unique(keys, return_counts=True)[1]
+    few = sizes <= limit
+    starts = np.concatenate([[0], np.cumsum(sizes[few])])
+    yield from _closed(documents[np.repeat(few, sizes)], starts, np.zeros(0, bool), limit)
 
 
 def _closed(

@@ -7,9 +7,9 @@ settings, 128 MB unless given) with about 12 bytes a document; sorting and sets 
 Does not: decide what is dropped, or find all pairs: one at the threshold is missed with a probability of at most 3%.
 
 How a pair is found: of documents with equal words only the first goes on, the others are paired with it
-(`candidates.copies`). Documents that share a band are candidates (`candidates.bucket_pairs`), and candidates are
-compared shingle by shingle (`verify`). So for a near-duplicate of a document that has copies only the copies' first
-is listed; `touching` answers for all of them.
+(`candidates.copies`). Documents that share a band are candidates (`candidates.bucket_pairs`), of crowded ones also
+those that share a rare shingle (`candidates.rare_pairs`), and candidates are compared shingle by shingle (`verify`). So
+for a near-duplicate of a document that has copies only the copies' first is listed; `touching` answers for all of them.
 
 The step's files:
 
@@ -17,7 +17,7 @@ The step's files:
   rows, and so do the pairs.
 - `<index>.npy`, one a source in the order of the configuration: int64 component of each document, -1 for one in no
   pair. Components are numbered by their first documents.
-- `crowded.npy`: int64 [n, 2], (source's index, row) of the documents in a bucket of more than `candidates.LIMIT`, not
+- `crowded.npy`: int64 [n, 2], (source's index, row) of the documents in a bucket of more than `spec.LIMIT`, not
   with each of which they were compared.
 """
 
@@ -36,7 +36,7 @@ import pyarrow.parquet as pq
 
 from pretrial.corpus.documents import save_array
 from pretrial.corpus.near import spec
-from pretrial.corpus.near.candidates import band_keys, bucket_pairs, copies
+from pretrial.corpus.near.candidates import band_keys, bucket_pairs, copies, rare_pairs
 from pretrial.corpus.near.signatures import rows
 from pretrial.corpus.near.sorting import Columns, Sorter
 from pretrial.corpus.near.verify import Shingles
@@ -106,6 +106,11 @@ def find_near_duplicates(ctx: StepContext) -> Json:
     source = search.source_of(crowd)
     save_array(ctx.out / CROWDED, np.stack([source, crowd - search.starts[source]], axis=1).astype(np.int64))
     sizes = np.bincount(numbers[numbers >= 0])
+    if len(crowd):
+        ctx.log(
+            f"{len(crowd):,} documents share much with more than {spec.LIMIT} others, as pages of one template do: "
+            f"each was compared with {spec.LIMIT} of them and with those that share words which few of them have"
+        )
     return {
         "documents": search.documents,
         "empty": sum(search.empty),
@@ -308,7 +313,24 @@ class _Search:
         for first, second in bucket_pairs(by_band.sorted(), self.crowded):
             found.add(first, 2 * second)
             self._stop_if_asked()
+        if self.crowded.any():
+            for first, second in self._crowd():
+                found.add(first, 2 * second)
+                self._stop_if_asked()
         yield from found.sorted()
+
+    def _crowd(self) -> Iterator[tuple[Columns, Columns]]:
+        """Pairs of crowded documents that share a shingle which few of them have."""
+        self.work.mkdir(parents=True, exist_ok=True)
+        shingles = Shingles(
+            self.corpora, self.crowded, self.settings.words, self.work / "crowd", lambda at: self._stop_if_asked()
+        )
+        by_shingle = Sorter(self.work / "rare", 2, self.memory // 2)
+        for keys, documents in shingles.members(self.memory // 4):
+            by_shingle.add(keys, documents)
+            self._stop_if_asked()
+        shingles.close()
+        yield from rare_pairs(by_shingle.sorted())
 
     def _rows(self, name: str, many: int) -> Iterator[tuple[Columns, _Ints, npt.NDArray[Any]]]:
         """(numbers, shingles, the array named) of all documents, so many at a time."""

@@ -17,7 +17,7 @@ from typing import Any
 
 from pretrial.errors import RequestError
 
-SEMANTICS = {"near-signatures": 1, "near-signatures-shard": 1, "near-duplicates": 1}
+SEMANTICS = {"near-signatures": 1, "near-signatures-shard": 1, "near-duplicates": 2}
 SHINGLES = 1
 """Version of what a word and a shingle are (`shingles`)."""
 HASH = "xxhash3_64"
@@ -25,6 +25,8 @@ HASH = "xxhash3_64"
 RECALL = 0.97
 """Least probability that a pair exactly at the threshold becomes a candidate."""
 MOST_HASHES = 160
+LIMIT = 64
+"""Documents that share a band, or a shingle, above which not all of them are compared with each other."""
 
 _GRID = 500
 

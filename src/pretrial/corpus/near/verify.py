@@ -65,6 +65,17 @@ class Shingles:
         for start, end in self._pieces(a, b, memory):
             yield self._compared(a[start:end], b[start:end])
 
+    def members(self, memory: int) -> Iterator[tuple[Keys, Keys]]:
+        """(shingles, the document of each) of all documents in order, in pieces of `memory` bytes or one document."""
+        at = 0
+        while at < len(self._documents):
+            end = int(np.searchsorted(self._ends, self._ends[at] + memory // 16, "right")) - 1
+            end = max(end, at + 1)
+            self._file.seek(8 * int(self._ends[at]))
+            keys = np.fromfile(self._file, np.uint64, int(self._ends[end] - self._ends[at]))
+            yield keys, np.repeat(self._documents[at:end], np.diff(self._ends[at : end + 1]))
+            at = end
+
     def close(self) -> None:
         """Delete the file."""
         self._file.close()

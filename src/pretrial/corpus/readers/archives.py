@@ -28,16 +28,15 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO, Protocol
+from typing import Any, Protocol
 
 from pretrial.corpus.installed import licence, normalised
+from pretrial.corpus.kinds import ARCHIVES
 from pretrial.corpus.readers.record import Blob, Reject, Skip, excerpt
 from pretrial.corpus.readers.safety import Fault, Limits, decoded_name, safe_name, spelled
 from pretrial.errors import RunError
 
 RUN_BYTES = 128_000_000
-SUFFIXES = (".zip", ".whl", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst")
-"""Names that archives have; a file's first bytes decide what it is."""
 
 _NESTED = re.compile(r"\.(?:zip|whl|jar|war|egg|apk|tar|tgz|tbz2?|txz|tzst|gz|bz2|xz|zst|7z|rar)$", re.I)
 _DESCRIPTION = re.compile(r"[^/]+\.dist-info/METADATA|[^/]+/PKG-INFO")
@@ -173,7 +172,7 @@ class _Archive(Protocol):
         """Data of members, in the order asked. Raises `Fault` at once when they pass a limit together."""
 
 
-def _opened(file: BinaryIO, limits: Limits) -> _Archive:
+def _opened(file: io.BufferedIOBase, limits: Limits) -> _Archive:
     head = file.read(_BLOCK)
     file.seek(0)
     if head.startswith((b"PK\3\4", b"PK\5\6")):
@@ -277,7 +276,7 @@ def _package(member: str, archive: str, about: Mapping[str, str]) -> str:
     if "/" in member:
         return member.partition("/")[0]
     base = PurePosixPath(archive).name
-    return next((base[: -len(end)] for end in SUFFIXES if base.lower().endswith(end)), base) or base
+    return next((base[: -len(end)] for end in ARCHIVES if base.lower().endswith(end)), base) or base
 
 
 # Zip
@@ -292,7 +291,7 @@ class _Zip:
 
     format = "zip"
 
-    def __init__(self, file: BinaryIO, limits: Limits) -> None:
+    def __init__(self, file: io.BufferedIOBase, limits: Limits) -> None:
         self.descriptions: dict[str, bytes] = {}
         self._file = file
         self._limits = limits
@@ -370,7 +369,7 @@ class _Zip:
         return data
 
 
-def _unpacked(file: BinaryIO, member: _Entry) -> bytes:
+def _unpacked(file: io.BufferedIOBase, member: _Entry) -> bytes:
     """A member's data, at most one byte more than it claims."""
     if member.method == 0:
         return file.read(min(member.packed, member.size + 1))
@@ -447,7 +446,7 @@ def _check_total(total: int, packed: int, limits: Limits) -> None:
 class _Stream:
     """An archive's bytes in order, counted. Reads give fewer bytes than asked at the end only."""
 
-    def __init__(self, source: BinaryIO, check: Callable[[int], None] | None) -> None:
+    def __init__(self, source: io.BufferedIOBase, check: Callable[[int], None] | None) -> None:
         self.position = 0
         self._source = source
         self._check = check
@@ -587,7 +586,7 @@ def _pax(text: bytes) -> dict[str, str]:
 class _PlainTar:
     format = "tar"
 
-    def __init__(self, file: BinaryIO, limits: Limits) -> None:
+    def __init__(self, file: io.BufferedIOBase, limits: Limits) -> None:
         self.descriptions: dict[str, bytes] = {}
         self._file = file
         self._limits = limits
@@ -610,7 +609,7 @@ class _PlainTar:
 class _PackedTar:
     """A tar inside a compressed stream."""
 
-    def __init__(self, file: BinaryIO, format: str, limits: Limits) -> None:
+    def __init__(self, file: io.BufferedIOBase, format: str, limits: Limits) -> None:
         self.format = format
         self.descriptions: dict[str, bytes] = {}
         self._file = file
@@ -686,9 +685,9 @@ _MAGIC = {
 }
 
 
-def _decompressed(file: BinaryIO, format: str) -> BinaryIO:
+def _decompressed(file: io.BufferedIOBase, format: str) -> io.BufferedIOBase:
     if format == "tar.gz":
-        return gzip.GzipFile(fileobj=file, mode="rb")  # type: ignore[return-value]
+        return gzip.GzipFile(fileobj=file, mode="rb")
     if format == "tar.bz2":
         return io.BufferedReader(_Unpacker(file, bz2.BZ2Decompressor), _CHUNK)
     if format == "tar.xz":
@@ -703,20 +702,20 @@ def _decompressed(file: BinaryIO, format: str) -> BinaryIO:
 class _Borrowed(io.RawIOBase):
     """A file under another name: Arrow closes what it was given, and the file is read again."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: io.BufferedIOBase) -> None:
         self._file = file
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        return self._file.readinto(buffer)  # type: ignore[attr-defined, no-any-return]
+        return self._file.readinto(buffer)
 
 
 class _Unpacker(io.RawIOBase):
     """One or more streams of bzip2 or xz, one behind the other, unpacked as they are read."""
 
-    def __init__(self, file: BinaryIO, make: Callable[[], Any]) -> None:
+    def __init__(self, file: io.BufferedIOBase, make: Callable[[], Any]) -> None:
         self._file = file
         self._make = make
         self._machine = make()

@@ -8,7 +8,8 @@ languages (the hub is asked for them, and a wrong one gets the nearest right one
 Facts were read in November 2026 in stored copies of the datasets' cards (C), in public code that reads them (R), or in
 the papers (P); the mark stands with each. None could be checked against the hub itself from where this was written.
 
-A name is `slimpajama-text`, or, where a dataset has parts, `the-stack-dedup/python`.
+A name is `slimpajama-text`, or, where a dataset has parts, `the-stack-dedup/python`; several languages are asked for
+beside the name.
 """
 
 from __future__ import annotations
@@ -18,10 +19,15 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from pretrial.corpus.languages import canonical
 from pretrial.corpus.readers.hub_client import HUB
 from pretrial.errors import RequestError
 
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]{0,60}")
+# Letters, digits and signs of a language's name; none that means something in a glob.
+_LANGUAGE = re.compile(r"[a-z0-9][a-z0-9.+()' -]{0,60}")
+# Folders of a language, where they are not called as it is here. C++ is `cpp` in StarCoderData, `c++` in The Stack: R.
+_FOLDERS = {"cpp": ("cpp", "c++"), "vb": ("visual-basic", "vb")}
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,8 @@ class Definition:
         license: of the collection; documents may have their own, as an attribute.
         gated: whether terms must be accepted on the hub first.
         parts: what a part is (`language`), `""` where there are none.
+        languages: the files of each language, as globs, where several were asked for: their documents have it as the
+            attribute `language`. Then `patterns` is empty.
         render: what makes the text where the column holds markers: a name in `threads.RENDERERS`.
         notes: what a user should know.
         unusable: why no text can be read here, `""` where it can.
@@ -59,6 +67,7 @@ class Definition:
     group: str = "document"
     gated: bool = False
     parts: str = ""
+    languages: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     render: str = ""
     notes: str = ""
     unusable: str = ""
@@ -68,6 +77,11 @@ class Definition:
     def page(self) -> str:
         """The dataset's page, where terms are accepted."""
         return f"{HUB}/datasets/{self.hub}"
+
+    @property
+    def default_license(self) -> str | None:
+        """Licence of documents that name none; `None` where they are known to name theirs."""
+        return None if "license" in self.fields else self.license
 
 
 # meta.redpajama_set_name and its seven values: R (many readers of the set and of its samples). Files: R,
@@ -247,18 +261,25 @@ DEFINITIONS: tuple[Definition, ...] = (
 
 def names() -> list[str]:
     """What can be named, in order; a part's place is its word in capitals (`the-stack-dedup/LANGUAGE`)."""
-    return [
-        f"{one.name.rstrip('/')}/{one.parts.upper().replace(' ', '-')}" if one.parts else one.name
-        for one in DEFINITIONS
-    ]
+    return [named(one) for one in DEFINITIONS]
 
 
-def definition(name: str, *, where: str | None = None) -> Definition:
-    """The definition of a name, its part filled in.
+def named(one: Definition) -> str:
+    """How a study names a definition, a part in capitals."""
+    return f"{one.name.rstrip('/')}/{one.parts.upper().replace(' ', '-')}" if one.parts else one.name
+
+
+def definition(name: str, languages: Sequence[str] = (), *, where: str | None = None) -> Definition:
+    """The definition of a name, its part or languages filled in.
+
+    Args:
+        name: `slimpajama-text`, `the-stack-dedup/python`, or, with languages, `the-stack-dedup`.
+        languages: those to read, of a dataset whose parts are languages; other spellings are understood.
+        where: place in the study file, for errors.
 
     Raises:
         RequestError: for a name that is not known (the nearest one is named), a part that is missing or one too many,
-            and for a dataset that holds no text: what it holds and what it needs.
+            languages of what has none, and for a dataset that holds no text: what it holds and what it needs.
     """
     base, slash, part = name.partition("/")
     found = next((one for one in DEFINITIONS if one.name == (f"{base}/" if slash else base)), None)
@@ -272,19 +293,48 @@ def definition(name: str, *, where: str | None = None) -> Definition:
         )
     if found.unusable:
         raise RequestError(f"{found.hub} {found.unusable}", where=where, remedy=found.remedy.format(page=found.page))
+    if languages:
+        return _of_languages(found, name, languages, where)
     if bool(part) != bool(found.parts) or (part and not _PART.fullmatch(part)):
         what = f"needs a {found.parts}" if found.parts else "has no parts"
-        example = f"{found.name.rstrip('/')}/python" if found.parts == "language" else found.name.rstrip("/")
+        example = found.name.rstrip("/")
+        if found.parts == "language":
+            example += "/python, or languages: [python, java] ([code]: all of the paper's)"
         raise RequestError(f"{found.name.rstrip('/')} {what}: {name!r}", where=where, remedy=f"Say {example}")
     if not part:
         return found
+    language = canonical(part) if found.parts == "language" else part
+    folders = _FOLDERS.get(language, ())
     return replace(
         found,
         name=name,
-        patterns=_filled(found.patterns, part),
-        constants={key: value.replace("{part}", part) for key, value in found.constants.items()},
+        patterns=_filled(found.patterns, folders if part in folders else (part,)),
+        constants={key: value.replace("{part}", language) for key, value in found.constants.items()},
     )
 
 
-def _filled(patterns: Sequence[str], part: str) -> tuple[str, ...]:
-    return tuple(pattern.replace("{part}", part) for pattern in patterns)
+def _of_languages(found: Definition, name: str, languages: Sequence[str], where: str | None) -> Definition:
+    if found.parts != "language" or name != found.name:
+        named = f"{name} names one already" if found.parts == "language" else f"{name} is not laid out by language"
+        split = [one.name for one in DEFINITIONS if one.parts == "language"]
+        raise RequestError(
+            f"languages choose parts of a dataset, and {named}",
+            where=where,
+            remedy=f"Leave it out, or say {found.name}."
+            if found.parts == "language"
+            else f"Leave it out; it goes with {', '.join(split)}. Documents with a field for it: keep: {{language: …}}",
+        )
+    for one in languages:
+        if not _LANGUAGE.fullmatch(canonical(one)):
+            raise RequestError(f"{one!r} is no language", where=where, remedy="Say languages: [python, java]")
+    chosen = sorted({canonical(one) for one in languages})
+    return replace(
+        found,
+        patterns=(),
+        constants={key: value for key, value in found.constants.items() if "{part}" not in value},
+        languages={one: _filled(found.patterns, _FOLDERS.get(one, (one.replace(" ", "-"),))) for one in chosen},
+    )
+
+
+def _filled(patterns: Sequence[str], folders: Sequence[str]) -> tuple[str, ...]:
+    return tuple(pattern.replace("{part}", folder) for folder in folders for pattern in patterns)

@@ -34,34 +34,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pretrial.corpus.bots import is_bot
 from pretrial.corpus.languages import is_generated_name, is_generated_text, language_of
+from pretrial.corpus.licences.notices import LOOKED_AT
+from pretrial.corpus.licences.trees import TreeLicences
 from pretrial.corpus.readers.record import Item, Record, Reject, Skip, excerpt
-from pretrial.corpus.readers.repositories import Objects, commit_tree, headers, opened
+from pretrial.corpus.readers.repositories import Objects, commit_tree, headers, within
 from pretrial.corpus.readers.safety import Fault, Limits, decoded_name, safe_name, spelled
 from pretrial.errors import RequestError
 
 CONTEXT = 3
 FORMS = ("diff", "before-after")
-BOTS = frozenset(
-    # One string: a list would take a line a name.
-    """
-    allcontributors autorest-ci autorestci azure-sdk bors circleci codecov-commenter codecov-io copybara-github
-    copybara-service coveralls crowdin-bot deepsource-autofix dependabot dependabot-preview dnfclas
-    gcf-owl-bot github-actions github-classroom gitlocalize-app googleapis-publisher greenkeeper
-    greenkeeperio-bot houndci-bot imgbot k8s-ci-robot k8s-merge-robot k8s-publishing-bot mergify msftclas
-    openshift-merge-robot pre-commit-ci probot pyup-bot release-please renovate renovate-bot
-    restyled-io scala-steward semantic-release-bot snyk-bot sonatype-lift stickler-ci tensorflower-gardener
-    travis travis-ci web3-bot weblate whitesource-bolt yoshi-automation
-    """.split()  # noqa: SIM905
-)
-"""Names under which programs commit to public repositories, in lower case; the local part of their addresses too."""
 
 _VERSION = re.compile(r"v?\d+(?:\.\d+)+(?:[-+.]?\w+)?")
 _BUMPS = frozenset(
     """
     bump bumped bumping bumps build change chore ci cut for from new next number prepare publish release released
     releasing set tag the to update updated ver version versions
-    """.split()  # noqa: SIM905
+    """.split()
 )
 _TRAILER = re.compile(
     r"(?:signed-off-by|co-authored-by|co-developed-by|reviewed-by|acked-by|tested-by|reported-by|suggested-by"
@@ -114,10 +104,11 @@ def read_commits(
 
     Records are named `name@commit`. Their fields are `repository` (the name), `revision` (the commit), `kind`
     (`"commit"`), `date` (when it was committed, ISO 8601, UTC), `title` (the subject), `files` (how many its text
-    shows), `omitted` (how many changed files it does not), `language` where all shown are in one, and `author` where
-    `options` says so.
+    shows), `omitted` (how many changed files it does not), `language` where all shown are in one, `license` (of the
+    files shown, as they stood behind the commit: their own notices, the licence files above them; those of `revision`
+    where the repository had none yet), and `author` where `options` says so.
 
-    Skipped: merges (more than one parent), commits by bots (`BOTS` and names or addresses that end in `[bot]`),
+    Skipped, each with what decided: merges (more than one parent), commits by bots (`corpus.bots`),
     commits without a message, without a change of text, with too many or too large changes, and the oldest of
     a shallow clone, whose parents are not there. Left out of a diff: links and submodules, and (`omitted`) binary
     and generated files and those over `file_bytes`.
@@ -136,26 +127,47 @@ def read_commits(
     if options.form not in FORMS:
         raise RequestError(f"commits have no form {options.form!r}", remedy=f"Known: {', '.join(FORMS)}.")
     limits = Limits() if limits is None else limits
-    objects = opened(path, name, revision, limits)
-    if isinstance(objects, Reject):
-        yield objects
-        return
-    with objects:
-        yield from objects.rejects(name)
-        history = _history(objects)
-        shallow = objects.shallow()
-        trees = _Trees(objects, limits)
-        for _, sha in history.order:
-            where = f"{name}@{sha}"
-            try:
-                item = _document(objects, trees, sha, where, options, shallow)
-            except Fault as fault:
-                item = Reject(fault.reason, where, excerpt(fault.detail))
-            if isinstance(item, Record):
-                item.fields.update({"repository": name, "revision": sha})
-            yield item
-        for sha in sorted(history.faults):
-            yield Reject(history.faults[sha].reason, f"{name}@{sha}", excerpt(history.faults[sha].detail))
+    yield from within(path, name, revision, limits, lambda objects: _commits(objects, name, options, limits))
+
+
+def _commits(objects: Objects, name: str, options: Options, limits: Limits) -> Iterator[Item]:
+    history = _history(objects)
+    shallow = objects.shallow()
+    trees = _Trees(objects, limits)
+    licences = _licences(objects, trees)
+    for _, sha in history.order:
+        where = f"{name}@{sha}"
+        try:
+            item = _document(objects, trees, licences, sha, where, options, shallow)
+        except Fault as fault:
+            item = Reject(fault.reason, where, excerpt(fault.detail))
+        if isinstance(item, Record):
+            item.fields.update({"repository": name, "revision": sha})
+        yield item
+    for sha in sorted(history.faults):
+        yield Reject(history.faults[sha].reason, f"{name}@{sha}", excerpt(history.faults[sha].detail))
+
+
+def _licences(objects: Objects, trees: _Trees) -> TreeLicences:
+    """Licences in a repository's trees. What cannot be read is a fault of a document only where it is part of one."""
+
+    def entries(sha: str) -> dict[bytes, tuple[int, str]]:
+        try:
+            return trees.entries(sha)
+        except Fault:
+            return {}
+
+    def content(sha: str) -> bytes | None:
+        try:
+            return objects.of_kind("blob", sha)
+        except Fault:
+            return None
+
+    try:
+        head = commit_tree(objects.of_kind("commit", objects.commit))
+    except Fault:
+        head = ""
+    return TreeLicences(entries, content, head)
 
 
 @dataclass(frozen=True)
@@ -217,16 +229,23 @@ def _identity(value: str) -> tuple[str, str, int]:
 
 
 def _document(
-    objects: Objects, trees: _Trees, sha: str, where: str, options: Options, shallow: frozenset[str]
+    objects: Objects,
+    trees: _Trees,
+    licences: TreeLicences,
+    sha: str,
+    where: str,
+    options: Options,
+    shallow: frozenset[str],
 ) -> Record | Reject | Skip:
     commit = _commit(objects.of_kind("commit", sha))
     size = len(commit.message)
+    begins = excerpt(commit.message)
     if len(commit.parents) > 1:
-        return Skip("merge", size)
+        return Skip("merge", size, where, len(commit.parents), begins)
     if sha in shallow:
-        return Skip("shallow", size)
-    if _is_bot(commit.author, commit.mail):
-        return Skip("bot", size)
+        return Skip("shallow", size, where, commit.parents[0] if commit.parents else None, begins)
+    if bot := _bot(commit.author, commit.mail):
+        return Skip("bot", size, where, excerpt(bot), begins)
     message = _message(commit)
     if message is None:
         return Reject("undecodable", where, excerpt(commit.message))
@@ -234,21 +253,23 @@ def _document(
         message = _without_trailers(message)
     subject = message.partition("\n")[0].strip()
     if not subject:
-        return Skip("no-message", size)
+        return Skip("no-message", size, where, "", begins)
     if not options.version_bumps and _is_version_bump(subject):
-        return Skip("version-bump", size)
+        return Skip("version-bump", size, where, excerpt(subject), begins)
     before = commit_tree(objects.of_kind("commit", commit.parents[0])) if commit.parents else ""
     changes = trees.changes(before, commit.tree, options.files)
-    if changes is None:
-        return Skip("many-files", size)
+    if isinstance(changes, int):
+        return Skip("many-files", size, where, changes, begins)
     shown = _text(objects, message, changes, options)
-    if isinstance(shown, Skip):
-        return shown
-    text, paths = shown
-    languages = {language_of(path) for path in paths}
-    fields: dict[str, Any] = {"kind": "commit", "title": subject[:500], "files": len(paths)}
-    if len(paths) < len(changes):
-        fields["omitted"] = len(changes) - len(paths)
+    if isinstance(shown, _Unshown):
+        return Skip(shown.reason, shown.bytes, where, shown.value, begins)
+    text, files = shown
+    languages = {language_of(path) for path, _ in files}
+    fields: dict[str, Any] = {"kind": "commit", "title": subject[:500], "files": len(files)}
+    if len(files) < len(changes):
+        fields["omitted"] = len(changes) - len(files)
+    if (licence := licences.of(commit.tree, files)) is not None:
+        fields["license"] = licence
     if (date := _date(commit.time)) is not None:
         fields["date"] = date
     if len(languages) == 1 and (language := languages.pop()):
@@ -258,11 +279,12 @@ def _document(
     return Record(where, text, where, fields)
 
 
-def _is_bot(name: str, mail: str) -> bool:
+def _bot(name: str, mail: str) -> str:
+    """The name, or the local part of the address, that is a bot's; empty where neither is."""
     local = mail.partition("@")[0]
     # GitHub's private addresses put the account's number in front.
-    names = {name.strip().lower(), local.rpartition("+")[2].lower()}
-    return any(one.endswith("[bot]") or one.replace(" ", "-") in BOTS for one in names)
+    names = (name.strip().lower(), local.rpartition("+")[2].lower())
+    return next((one for one in names if is_bot(one)), "")
 
 
 def _is_version_bump(subject: str) -> bool:
@@ -325,8 +347,10 @@ class _Trees:
         self._kept: dict[str, dict[bytes, tuple[int, str]]] = {}
         self._entries = 0
 
-    def changes(self, before: str, after: str, most: int) -> list[_Change] | None:
-        """Files that differ between two trees (`""`: none), by path; `None` where they are more than `most`.
+    def changes(self, before: str, after: str, most: int) -> list[_Change] | int:
+        """Files that differ between two trees (`""`: none), by path; where they are more than `most`, how many.
+
+        Of very many, the least that they are: it is not counted to the end.
 
         Raises:
             Fault: for a tree that cannot be read, or when the limit of entries is passed.
@@ -337,7 +361,7 @@ class _Trees:
         waiting = [(b"", before, after)]
         while waiting:
             folder, old_sha, new_sha = waiting.pop()
-            old, new = self._tree(old_sha), self._tree(new_sha)
+            old, new = self.entries(old_sha), self.entries(new_sha)
             for name in sorted(old.keys() | new.keys()):
                 was, now = old.get(name), new.get(name)
                 if was == now:
@@ -362,11 +386,12 @@ class _Trees:
                     removed[path] = old_file
                 # A file that moved counts twice until both ends are known.
                 if count > 2 * most:
-                    return None
+                    return max(len(found), len(removed))
         changes = _with_renames(found, removed)
-        return changes if len(changes) <= most else None
+        return changes if len(changes) <= most else len(changes)
 
-    def _tree(self, sha: str) -> dict[bytes, tuple[int, str]]:
+    def entries(self, sha: str) -> dict[bytes, tuple[int, str]]:
+        """(mode, id) of what lies in a tree, by name; raises `Fault` as `Objects.read`."""
         if not sha:
             return {}
         if sha not in self._kept:
@@ -397,13 +422,24 @@ def _with_renames(found: Sequence[_Change], removed: dict[str, str]) -> list[_Ch
     return sorted(changes, key=lambda change: (change.path, change.old_path))
 
 
-def _text(objects: Objects, message: str, changes: Sequence[_Change], options: Options) -> tuple[str, list[str]] | Skip:
-    """A commit's text and the files it shows, or why it has none."""
+@dataclass(frozen=True)
+class _Unshown:
+    """Why a commit has no text: with its bytes as far as they were made, and what decided."""
+
+    reason: str
+    bytes: int
+    value: int
+
+
+def _text(
+    objects: Objects, message: str, changes: Sequence[_Change], options: Options
+) -> tuple[str, list[tuple[str, str]]] | _Unshown:
+    """A commit's text and the files it shows, each with its beginning, or why it has none."""
     parts: list[str] = []
-    paths: list[str] = []
+    files: list[tuple[str, str]] = []
     size = 0
     if options.form == "before-after" and len(changes) > 1:
-        return Skip("many-files", len(message))
+        return _Unshown("many-files", len(message.encode()), len(changes))
     for change in changes:
         pair = _contents(objects, change, options.file_bytes)
         if pair is None:
@@ -415,13 +451,13 @@ def _text(objects: Objects, message: str, changes: Sequence[_Change], options: O
             part = _section(change, *pair)
             size += len(part.encode())
         if size > options.diff_bytes:
-            return Skip("large-diff", size)
+            return _Unshown("large-diff", size, size)
         parts.append(part)
-        paths.append(change.path)
+        files.append((change.path, pair[1 if change.new else 0][:LOOKED_AT]))
     if not parts:
-        return Skip("no-text-changed", len(message))
+        return _Unshown("no-text-changed", len(message.encode()), len(changes))
     head = "" if options.form == "before-after" else f"{message}\n\n"
-    return head + "".join(parts), paths
+    return head + "".join(parts), files
 
 
 def _contents(objects: Objects, change: _Change, most: int) -> tuple[str, str] | None:

@@ -14,25 +14,29 @@ import gc
 import inspect
 import warnings
 from collections.abc import Iterator, Sequence
+from pathlib import PurePosixPath
 
-from pretrial.corpus.languages import is_generated_text, is_licence, language_of
+from pretrial.corpus.languages import generated_mark, is_licence, language_of
 from pretrial.corpus.readers.record import Blob, Item, Record, Reject, Skip, decoded, excerpt
 
 _Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
-def read_docstrings(blob: Blob) -> Iterator[Item]:
-    """The docstrings of a Python file, or the text of a file of documentation, as one record."""
+def read_docstrings(blob: Blob, *, generated: bool = False) -> Iterator[Item]:
+    """The docstrings of a Python file, or the text of a file of documentation, as one record.
+
+    Files that say that a tool wrote them are skipped, unless `generated`.
+    """
     python = language_of(blob.name) == "python"
     if is_licence(blob.name):
-        yield Skip("licence", len(blob.data))
+        yield Skip("licence", len(blob.data), blob.name, PurePosixPath(blob.name).name, excerpt(blob.data))
         return
     text = decoded(blob)
     if not isinstance(text, str):
         yield text
         return
-    if is_generated_text(text):
-        yield Skip("generated", len(blob.data))
+    if not generated and (mark := generated_mark("", text)):
+        yield Skip("generated", len(blob.data), blob.name, excerpt(mark), excerpt(text))
         return
     if python:
         try:
@@ -41,7 +45,7 @@ def read_docstrings(blob: Blob) -> Iterator[Item]:
             yield Reject("unparsable-python", blob.name, excerpt(str(error)))
             return
         if not found:
-            yield Skip("no-docstring", len(blob.data))
+            yield Skip("no-docstring", len(blob.data), blob.name, len(found), excerpt(text))
             return
         text = "\n\n".join(found)
     yield Record(blob.name, text, blob.name, {**blob.fields, "path": blob.name})

@@ -7,11 +7,11 @@ by one line, disk by one file. Telemetry is off before the client is imported.
 Does not: run a dataset's own script, follow a file into another repository or out of its folder, take a part of a
 dataset for the whole (an incomplete cache is not looked into), or read anything but Parquet and JSON lines.
 
-Which files: `patterns` name them; else the `configs` in the header of the dataset's README.md do; else names and
-folders do as in the `datasets` library: a split's name (`train`, `validation`, `test`, or another one in
-`data/NAME-00000-of-00010.parquet`) as a word of the file's name or of a folder above it; where no file has such a
-name, all are train. The branch `refs/convert/parquet` holds what the hub converted for itself, also of datasets with a
-script.
+Which files: `patterns` name them, or `languages`, by language; else the `configs` in the header of the dataset's
+README.md do; else names and folders do as in the `datasets` library: a split's name (`train`, `validation`, `test`, or
+another one in `data/NAME-00000-of-00010.parquet`) as a word of the file's name or of a folder above it; where no file
+has such a name, all are train. The branch `refs/convert/parquet` holds what the hub converted for itself, also of
+datasets with a script.
 
 A file fetched from the hub: `fetch` brings it whole (JSON lines always), `read_hub_file(..., stream=True)` reads a
 Parquet file by row groups over the network and takes only the columns asked for; a streamed file's hash cannot be
@@ -20,19 +20,21 @@ checked, only its commit and size.
 
 from __future__ import annotations
 
-import difflib
 import functools
 import hashlib
+import itertools
 import os
 import re
 import stat
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, Literal
 
 from pretrial.corpus.readers import hub_layout as layout
+from pretrial.corpus.readers.columns import Columns, check_columns, has_column, renamed, value_at
 from pretrial.corpus.readers.hub_client import client, endpoint, explaining, remote
 from pretrial.corpus.readers.jsonl import from_fields, read_jsonl
 from pretrial.corpus.readers.record import Item, Record, Reject, excerpt
@@ -102,8 +104,10 @@ def resolve_dataset(
     split: str = "train",
     data_dir: str | None = None,
     patterns: Sequence[str] = (),
+    languages: Mapping[str, Sequence[str]] | None = None,
     take: int | None = None,
     hash: Callable[[Path], str] | None = None,
+    ready: str = "",
     where: str | None = None,
 ) -> Dataset:
     """The files of a dataset, as they stand now.
@@ -117,15 +121,17 @@ def resolve_dataset(
         data_dir: only files below this folder of the dataset.
         patterns: globs over the dataset's paths (`*` stays inside a folder, `**` does not) in the place of
             `config`, `split` and `data_dir`.
+        languages: such globs by language, in the place of `patterns`; each must have a file.
         take: most bytes of files as they are stored: files in the order of their names' hashes until the next would
-            pass it, at least one. `None` takes all.
+            pass it, at least one (of each language, which take turns). `None` takes all.
         hash: SHA-256 of a local file, in hex; a cache can answer. `None` reads the file.
+        ready: the ready definition by which the dataset is read, for errors.
         where: place in the study file, for errors.
 
     Raises:
         RequestError: where the dataset, revision, config, split or a file cannot be had; it says what to do.
     """
-    if patterns and (config is not None or data_dir is not None):
+    if (patterns or languages) and (config is not None or data_dir is not None):
         raise RequestError(
             "patterns choose the files, and so do config and data-dir", where=where, remedy="Keep one of them."
         )
@@ -133,10 +139,14 @@ def resolve_dataset(
     source: _Folder | _Hub = (
         _Folder(location, revision, hash or _sha256, where)
         if isinstance(location, Path)
-        else _Hub(location, revision, where)
+        else _Hub(location, revision, where, ready)
     )
     card = source.card()
-    if patterns:
+    turns: list[Sequence[str]] = []
+    if languages:
+        turns = layout.of_languages(source, languages, where)
+        found = sorted({name for names in turns for name in names})
+    elif patterns:
         chosen = source.names(patterns)
         found = layout.readable(chosen)
         if not found:
@@ -148,7 +158,7 @@ def resolve_dataset(
     if any("partial-" in name for name in found):
         source.notes.append(f"{source.title}: the hub converted only a part of this split (partial-…)")
     if take is not None:
-        taken = _under(found, source.size, take)
+        taken = _under(turns or [found], source.size, take)
         source.notes.append(f"{source.title}: {len(taken)} of {len(found)} files, by the take of {take} bytes")
         found = taken
     files = source.files(found)
@@ -195,6 +205,7 @@ def read_hub_file(
     text: str,
     name_field: str | None = None,
     fields: Fields | None = None,
+    columns: Columns | None = None,
     constants: Mapping[str, str] | None = None,
     render: str = "",
     stream: bool = False,
@@ -212,19 +223,21 @@ def read_hub_file(
         fields: attributes of a document by the column they come from, the first that exists of several; dots go into
             nested ones (`meta.redpajama_set_name`). Of a Parquet file only these columns are read. `None` keeps all
             columns under their own names.
+        columns: where all stay: those that become fields of other names. A Parquet file must have them.
         constants: attributes that are the same for every record.
         render: what makes the document's text from the column's: a name in `threads.RENDERERS`, `""` for none.
         stream: read a Parquet file on the hub by row groups, without fetching it.
         where: place in the study file, for errors.
 
     Raises:
-        RequestError: when a Parquet file has no column `text`; it names those there are.
+        RequestError: when a Parquet file has no column `text`, or not one of `columns`; it names those there are.
         RunError: when the bytes are not those planned for, or the hub cannot be reached now.
     """
     shape = functools.partial(
         _shaped,
         name_field=name_field,
         fields=fields,
+        columns=columns,
         constants=constants or {},
         render=RENDERERS[render] if render else None,
     )
@@ -232,7 +245,7 @@ def read_hub_file(
     if file.path is None and stream and file.kind == "parquet":
         id, revision = _known(id, revision)
         with explaining(id, revision, where, RunError), remote(id, revision, file.name, file.size, where) as handle:
-            yield from map(shape, _parquet(handle, file.name, text, wanted))
+            yield from map(shape, _parquet(handle, file.name, text, wanted, columns))
         return
     path = fetch(id, revision, file, work, where=where)
     sha256 = file.digest.removeprefix("sha256:") if file.path and file.digest.startswith("sha256:") else None
@@ -243,7 +256,7 @@ def read_hub_file(
         if sha256 is not None and _sha256(path) != sha256:
             raise RunError(f"{path} changed while it was being read", remedy="Run again when nothing writes to it.")
         with path.open("rb") as handle:
-            yield from map(shape, _parquet(handle, file.name, text, wanted))
+            yield from map(shape, _parquet(handle, file.name, text, wanted, columns))
     finally:
         if file.path is None:
             path.unlink(missing_ok=True)
@@ -259,7 +272,9 @@ def _wanted(name_field: str | None, fields: Fields) -> list[str]:
     return columns
 
 
-def _parquet(handle: IO[bytes], name: str, text: str, wanted: Sequence[str] | None) -> Iterator[Item]:
+def _parquet(
+    handle: IO[bytes], name: str, text: str, wanted: Sequence[str] | None, fields: Columns | None
+) -> Iterator[Item]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -268,13 +283,8 @@ def _parquet(handle: IO[bytes], name: str, text: str, wanted: Sequence[str] | No
         # Ranges of a row group are read together: over the network a request costs more than bytes.
         file = pq.ParquetFile(handle, pre_buffer=True)
         schema = file.schema_arrow
-        if text not in schema.names:
-            near = difflib.get_close_matches(text, schema.names, 1)
-            raise RequestError(
-                f"{name} has no column {text!r}",
-                remedy=f"Say text: {near[0]}" if near else f"Its columns: {', '.join(schema.names)}.",
-            )
-        there = None if wanted is None else [text, *(column for column in wanted if _has(schema, column))]
+        check_columns(name, schema, text, fields)
+        there = None if wanted is None else [text, *(column for column in wanted if has_column(schema, column))]
         columns = None if there is None else list(dict.fromkeys(there))
         groups = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
     # A footer can lie about all it says: names that are no text, too.
@@ -286,12 +296,12 @@ def _parquet(handle: IO[bytes], name: str, text: str, wanted: Sequence[str] | No
         row = first
         try:
             for batch in file.iter_batches(batch_size=_ROWS, row_groups=[group], columns=columns):
-                for fields in _batch_rows(batch):
+                for values in _batch_rows(batch):
                     row += 1
-                    if isinstance(fields, str):
-                        yield Reject("undecodable", f"{name}:{row}", fields)
+                    if isinstance(values, str):
+                        yield Reject("undecodable", f"{name}:{row}", values)
                     else:
-                        yield from_fields(fields, f"{name}:{row}", text, None)
+                        yield from_fields(values, f"{name}:{row}", text, None)
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             yield _corrupt(error, name, row)
         first += rows
@@ -303,23 +313,6 @@ def _corrupt(error: Exception, name: str, row: int) -> Reject:
     if isinstance(error, OSError) and (error.errno is not None or type(error) is not OSError):
         raise error
     return Reject("corrupt-file", f"{name}:{row + 1}", excerpt(str(error)))
-
-
-def _has(schema: Any, column: str) -> bool:
-    """Whether a schema has a column, or a field in its structs, under this name."""
-    import pyarrow as pa
-
-    if column in schema.names:
-        return True
-    first, *rest = column.split(".")
-    if first not in schema.names:
-        return False
-    kind = schema.field(first).type
-    for part in rest:
-        if not pa.types.is_struct(kind) or kind.get_field_index(part) < 0:
-            return False
-        kind = kind.field(part).type
-    return True
 
 
 def _batch_rows(batch: Any) -> Iterator[dict[str, Any] | str]:
@@ -341,6 +334,7 @@ def _shaped(
     *,
     name_field: str | None,
     fields: Fields | None,
+    columns: Columns | None,
     constants: Mapping[str, str],
     render: Callable[[str], str] | None,
 ) -> Item:
@@ -349,40 +343,32 @@ def _shaped(
     text = render(item.text) if render else item.text
     if not text.strip():
         return Reject("empty-text", item.where, excerpt(item.text))
-    named = _at(item.fields, name_field) if name_field else None
+    named = value_at(item.fields, name_field) if name_field else None
     id = str(named) if isinstance(named, str | int) and not isinstance(named, bool) and named != "" else None
     if fields is None:
-        attributes = {key: value for key, value in item.fields.items() if id is None or key != name_field}
+        own = id is None or name_field in (columns or ())
+        kept = renamed(item.fields, columns).items()
+        attributes = {key: value for key, value in kept if own or key != name_field}
     else:
         attributes = {}
-        for attribute, columns in fields.items():
-            found = (_at(item.fields, column) for column in ([columns] if isinstance(columns, str) else columns))
+        for attribute, names in fields.items():
+            found = (value_at(item.fields, column) for column in ([names] if isinstance(names, str) else names))
             if (value := next((value for value in found if value is not None), None)) is not None:
                 attributes[attribute] = value
     return Record(id, text, item.where, {**attributes, **constants})
 
 
-def _at(fields: Mapping[str, Any], column: str) -> Any:
-    """A field's value: under the whole name, else following its dots."""
-    if column in fields:
-        return fields[column]
-    value: Any = fields
-    for part in column.split("."):
-        if not isinstance(value, Mapping) or part not in value:
-            return None
-        value = value[part]
-    return value
-
-
-def _under(names: Sequence[str], size: Callable[[str], int], take: int) -> list[str]:
-    kept: list[str] = []
-    total = 0
-    for name in sorted(names, key=lambda name: hashlib.sha256(name.encode()).digest()):
+def _under(turns: Sequence[Sequence[str]], size: Callable[[str], int], take: int) -> list[str]:
+    """Names until the next would pass `take`: each list gives one in its turn, in hash order, its first in any case."""
+    orders = [sorted(names, key=lambda name: hashlib.sha256(name.encode()).digest()) for names in turns]
+    kept = [names[0] for names in orders]
+    total = sum(map(size, kept))
+    for name in (name for turn in itertools.zip_longest(*(names[1:] for names in orders)) for name in turn if name):
         total += size(name)
-        if kept and total > take:
+        if total > take:
             break
         kept.append(name)
-    return sorted(kept)
+    return sorted(set(kept))
 
 
 # A folder
@@ -522,7 +508,7 @@ class _Folder:
 class _Hub:
     """A dataset on the hub, at one commit."""
 
-    def __init__(self, id: str, revision: str | None, where: str | None) -> None:
+    def __init__(self, id: str, revision: str | None, where: str | None, ready: str = "") -> None:
         if not _ID.fullmatch(id):
             raise RequestError(
                 f"{id!r} is not the id of a dataset on the hub",
@@ -530,13 +516,13 @@ class _Hub:
                 remedy="It is org/name; a folder starts with ./ or /.",
             )
         self.id: str | None = id
-        self.title, self.where = id, where
+        self.title, self.where, self.ready = id, where, ready
         self.converted = revision == "refs/convert/parquet"
         self.notes: list[str] = []
         self._entries: dict[str, Any] = {}
         self._listed: dict[tuple[str, bool], list[str]] = {}
-        with explaining(id, revision, where, RequestError, answers=True):
-            self.api = client(id, where)
+        with explaining(id, revision, where, RequestError, answers=True, ready=ready):
+            self.api = client(id, where, ready)
             info = self.api.dataset_info(id, revision=revision, timeout=_TIMEOUT, expand=["sha", "gated"])
             if info.gated:
                 self.api.auth_check(id, repo_type="dataset")
@@ -555,7 +541,7 @@ class _Hub:
     def card(self) -> Mapping[str, Any]:
         from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
-        with tempfile.TemporaryDirectory() as folder, explaining(self.title, self.revision, self.where, RequestError):
+        with tempfile.TemporaryDirectory() as folder, self._explaining():
             try:
                 path = self.api.hf_hub_download(
                     self.title, "README.md", repo_type="dataset", revision=self.revision, local_dir=folder
@@ -579,6 +565,9 @@ class _Hub:
         below = (name[len(prefix) :] for name in self._list(folder, False) if name not in self._entries)
         return sorted(name for name in below if name)
 
+    def _explaining(self, *, answers: bool = False) -> AbstractContextManager[None]:
+        return explaining(self.title, self.revision, self.where, RequestError, answers=answers, ready=self.ready)
+
     def _list(self, folder: str, deep: bool) -> list[str]:
         """Paths below a folder of the commit; an empty list where there is no such folder."""
         from huggingface_hub import RepoFile
@@ -587,7 +576,7 @@ class _Hub:
         key = (folder, deep)
         if key not in self._listed:
             found: list[str] = []
-            with explaining(self.title, self.revision, self.where, RequestError, answers=True):
+            with self._explaining(answers=True):
                 try:
                     for entry in self.api.list_repo_tree(
                         self.title, folder or None, recursive=deep, revision=self.revision, repo_type="dataset"

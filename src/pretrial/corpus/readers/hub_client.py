@@ -31,13 +31,13 @@ def _offline() -> bool:
     )
 
 
-def client(id: str, where: str | None) -> Any:
-    """The hub's client, quiet, with telemetry off before it is imported."""
+def client(id: str, where: str | None, ready: str = "") -> Any:
+    """The hub's client, quiet, with telemetry off before it is imported. `ready` is as in `explaining`."""
     if _offline():
         raise RequestError(
             f"{id} is a dataset on the hub, and the environment says to stay offline",
             where=where,
-            remedy=f"Unset HF_HUB_OFFLINE, or name the folder of a local copy. {_copy(id)}".strip(),
+            remedy=f"Unset HF_HUB_OFFLINE, {_copy(id, ready)}",
         )
     for name in ("HF_HUB_DISABLE_TELEMETRY", "DO_NOT_TRACK", "HF_HUB_DISABLE_UPDATE_CHECK"):
         os.environ[name] = "1"
@@ -49,7 +49,7 @@ def client(id: str, where: str | None) -> Any:
         raise RequestError(
             f"{id} is a dataset on the hub, and huggingface_hub is not installed",
             where=where,
-            remedy="pip install 'pretrial[hub]', or name the folder of a local copy.",
+            remedy=f"pip install huggingface_hub, {_copy(id, ready)}",
         ) from error
     # Whoever imported it before us may have done so with telemetry on.
     constants.HF_HUB_DISABLE_TELEMETRY = True
@@ -57,12 +57,23 @@ def client(id: str, where: str | None) -> Any:
     return huggingface_hub.HfApi(endpoint=endpoint(), library_name="pretrial")
 
 
-def _copy(id: str) -> str:
-    """Where the cache has something of a dataset, in words."""
+def _copy(id: str, ready: str) -> str:
+    """How to read a copy of a dataset in its place, and where the cache has something of it, in words."""
     home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface").expanduser()
     hub = Path(os.environ.get("HF_HUB_CACHE") or home / "hub").expanduser()
     folder = hub / ("datasets--" + id.replace("/", "--"))
-    return f"The cache has some of it: {folder}" if folder.is_dir() else ""
+    how = f": hub: FOLDER, as: {ready}" if (ready := ready or _ready(id)) else "."
+    return f"or name the folder of a local copy{how}" + (
+        f"{'' if how == '.' else '.'} The cache has some of it: {folder}" if folder.is_dir() else ""
+    )
+
+
+def _ready(id: str) -> str:
+    """The ready definitions that read a dataset, in words."""
+    from pretrial.corpus.readers.catalogue import DEFINITIONS, named
+
+    found = [named(one) for one in DEFINITIONS if one.hub == id and not one.unusable]
+    return " or ".join(found)
 
 
 @contextlib.contextmanager
@@ -89,12 +100,19 @@ def remote(id: str, revision: str, name: str, size: int, where: str | None) -> I
 
 @contextlib.contextmanager
 def explaining(
-    id: str, revision: str | None, where: str | None, kind: type[PretrialError], *, answers: bool = False
+    id: str,
+    revision: str | None,
+    where: str | None,
+    kind: type[PretrialError],
+    *,
+    answers: bool = False,
+    ready: str = "",
 ) -> Iterator[None]:
     """Errors of the hub's client as ours.
 
     `kind` is for a hub that cannot be reached now: at planning a request's error, later a run's, which may go on.
-    `answers`: also take an answer that the client cannot read for such an error.
+    `answers`: also take an answer that the client cannot read for such an error. `ready` is the definition by which
+    the dataset is read, with which a copy can be read, too; "" names all of the dataset.
     """
     try:
         yield
@@ -103,7 +121,7 @@ def explaining(
     except Exception as error:
         if not _of_network(error) and not (answers and isinstance(error, ValueError | KeyError | TypeError)):
             raise
-        _explain(error, id, revision, where, kind)
+        _explain(error, id, revision, where, kind, ready)
 
 
 def _of_network(error: Exception) -> bool:
@@ -116,7 +134,9 @@ def _of_network(error: Exception) -> bool:
     return isinstance(error, OSError) and error.errno is None
 
 
-def _explain(error: Exception, id: str, revision: str | None, where: str | None, kind: type[PretrialError]) -> NoReturn:
+def _explain(
+    error: Exception, id: str, revision: str | None, where: str | None, kind: type[PretrialError], ready: str
+) -> NoReturn:
     from huggingface_hub import get_token
     from huggingface_hub.errors import (
         DisabledRepoError,
@@ -130,7 +150,7 @@ def _explain(error: Exception, id: str, revision: str | None, where: str | None,
 
     at = endpoint()
     page = f"{at}/datasets/{id}"
-    copy = f"or name the folder of a local copy. {_copy(id)}".strip()
+    copy = _copy(id, ready)
     if isinstance(error, LocalEntryNotFoundError) and isinstance(error.__cause__, Exception):
         # The client found nothing in its cache after a request failed; that request's error says more.
         error = error.__cause__

@@ -65,6 +65,35 @@ class Config:
     splits: Mapping[str | None, tuple[str, ...]]
 
 
+def of_languages(source: Listing, languages: Mapping[str, Sequence[str]], where: str | None) -> list[Sequence[str]]:
+    """Names of the files of each language, by its globs.
+
+    Raises:
+        RequestError: where a language has none; it says how to leave it out.
+    """
+    found = {one: readable(source.names(globs)) for one, globs in languages.items()}
+    if missing := [one for one, names in found.items() if not names]:
+        there = [one for one, names in found.items() if names]
+        what = f"no file is of {', '.join(missing)}"
+        folder = static(languages[missing[0]][0])[0]
+        if not there:
+            raise nothing(source, what, [], where, near=folder)
+        parent, base = folder.rpartition("/")[::2]
+        close = difflib.get_close_matches(base, [one for one in source.children(parent) if one not in languages], 1)
+        raise RequestError(
+            f"{source.title}: {what}",
+            where=where,
+            remedy=(f"Did you mean {close[0]}? " if close else "")
+            + f"Without {'it' if len(missing) == 1 else 'them'}: languages: [{', '.join(there)}]",
+        )
+    return list(found.values())
+
+
+def language_of(name: str, languages: Mapping[str, Sequence[str]]) -> str | None:
+    """The language whose globs a path matches, the first one; `None` where it is none's."""
+    return next((one for one, globs in languages.items() if matches(name, globs)), None)
+
+
 def configs(card: Mapping[str, Any], title: str, where: str | None) -> list[Config]:
     """The `configs` of a README's header: a list of `config_name`, `data_files` (text, list or splits), `data_dir`."""
     found = []

@@ -15,8 +15,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from pretrial.corpus.readers.columns import Columns, renamed
 from pretrial.corpus.readers.packed import unpacked
 from pretrial.corpus.readers.record import Item, Record, Reject, excerpt, too_deep
+from pretrial.corpus.readers.threads import thread_text
 from pretrial.errors import RunError
 
 LINE_LIMIT = 100_000_000
@@ -39,6 +41,7 @@ def read_jsonl(
     *,
     text: str,
     id: str | None,
+    columns: Columns | None = None,
     sha256: str | None = None,
     span: tuple[int, int] | None = None,
     first_line: int = 1,
@@ -51,6 +54,7 @@ def read_jsonl(
         name: what it is called in places (`name:line`).
         text: field that holds the text.
         id: field that names a record, or `None`.
+        columns: fields that have other names in the file.
         sha256: what the file's bytes must hash to; not checked for a span.
         span: first byte and the byte after the last, both at line starts.
         first_line: number of the span's first line.
@@ -65,7 +69,7 @@ def read_jsonl(
         number = first_line - 1
         try:
             stream = (
-                io.BufferedReader(source, 1 << 20) if kind is None else unpacked(source, kind, lambda: path.open("rb"))  # type: ignore[arg-type]
+                io.BufferedReader(source, 1 << 20) if kind is None else unpacked(source, kind, lambda: path.open("rb"))
             )
             while line := stream.readline(limit + 1):
                 number += 1
@@ -76,7 +80,9 @@ def read_jsonl(
                         pass
                     yield Reject("oversize-line", where, excerpt(line))
                 elif not line.isspace():
-                    item = _record(line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line, where, text, id)
+                    item = _record(
+                        line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line, where, text, id, columns
+                    )
                     # Of a large document there must be no more copies in memory than it takes.
                     del line
                     yield item
@@ -144,7 +150,7 @@ class _Source(io.RawIOBase):
         return self.digest.hexdigest()
 
 
-def _record(line: bytes, where: str, text: str, id: str | None) -> Item:
+def _record(line: bytes, where: str, text: str, id: str | None, columns: Columns | None) -> Item:
     try:
         record = json.loads(line.decode("utf-8"), parse_constant=lambda _: None)
     except UnicodeDecodeError:
@@ -155,20 +161,28 @@ def _record(line: bytes, where: str, text: str, id: str | None) -> Item:
         return Reject("not-an-object", where, excerpt(line))
     if too_deep(record):
         return Reject("malformed-json", where, excerpt(line))
-    return from_fields(record, where, text, id)
+    return from_fields(record, where, text, id, columns)
 
 
-def from_fields(fields: dict[str, Any], where: str, text: str, id: str | None) -> Item:
-    """A record from a map of fields: the text and the name leave it. Shared by all readers of records."""
+def from_fields(fields: dict[str, Any], where: str, text: str, id: str | None, columns: Columns | None = None) -> Item:
+    """A record from a map of fields: the text and the name leave it. Shared by all readers of records.
+
+    A list of comments in place of the text gives the thread's text, and stays as the field `events`.
+    """
     if fields.get(text) is None:
         return Reject("no-text", where, excerpt(json.dumps(fields, default=str)[:1000]))
     value = fields.pop(text)
+    if isinstance(value, list) and (said := thread_text(value, fields)):
+        # Comments in the place of a text: a thread, and the rules for threads ask who says what.
+        fields["events"], value = value, said
     if not isinstance(value, str):
         return Reject("text-not-a-string", where, excerpt(str(value)))
     if not value.strip():
         return Reject("empty-text", where, excerpt(value))
     named = fields.get(id) if id else None
+    fields = renamed(fields, columns)
     if isinstance(named, bool) or not isinstance(named, str | int) or named == "":
         return Record(None, value, where, fields)
-    fields.pop(id or "")
+    if id not in (columns or ()):
+        fields.pop(id or "", None)
     return Record(str(named), value, where, fields)

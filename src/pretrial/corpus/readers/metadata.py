@@ -10,7 +10,7 @@ import email
 import textwrap
 from collections.abc import Iterator
 
-from pretrial.corpus.readers.record import Blob, Item, Record, Skip, decoded
+from pretrial.corpus.readers.record import Blob, Item, Record, Skip, decoded, excerpt
 
 
 def read_metadata(blob: Blob) -> Iterator[Item]:
@@ -26,7 +26,7 @@ def read_metadata(blob: Blob) -> Iterator[Item]:
     lines = [line.removeprefix("        |") for line in description.splitlines()]
     description = description if body == description else textwrap.dedent("\n".join(lines))
     if not description.strip() or description.strip() == "UNKNOWN":
-        yield Skip("no-description", len(blob.data))
+        yield Skip("no-description", len(blob.data), blob.name, description.strip(), excerpt(blob.data))
         return
     fields = {**blob.fields, "title": message.get("Name", ""), "version": message.get("Version", "")}
     yield Record(blob.name, description.strip() + "\n", blob.name, fields)

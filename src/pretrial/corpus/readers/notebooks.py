@@ -134,13 +134,13 @@ def read_notebook(blob: Blob, *, form: Form = "script", output_limit: int = OUTP
         return
     language = _language(metadata, cells)
     if form == "script" and not language:
-        yield Skip("unknown-language", len(blob.data))
+        yield Skip("unknown-language", len(blob.data), blob.name, excerpt(_said(metadata)), excerpt(blob.data))
         return
     text = script(cells, language or "") if form == "script" else structured(cells, language or "", output_limit)
     if not text.strip():
         yield Skip("empty", len(blob.data))
         return
-    fields = {**blob.fields, "path": blob.name, "kind": "notebook"}
+    fields = {"path": blob.name, **blob.fields, "kind": "notebook"}
     if language:
         fields["language"] = language
     yield Record(blob.name, text, blob.name, fields)
@@ -184,7 +184,7 @@ def _parsed(blob: Blob) -> tuple[Mapping[str, Any], list[_Cell]] | Reject | Skip
     if not isinstance(version, int) or isinstance(version, bool):
         raise _Unreadable("no nbformat")
     if version < 3:
-        return Skip("old-notebook-format", len(blob.data))
+        return Skip("old-notebook-format", len(blob.data), blob.name, version, excerpt(blob.data))
     if version > 4:
         raise _Unreadable(f"nbformat {version}")
     metadata = notebook.get("metadata")
@@ -330,15 +330,25 @@ def _parses(source: str) -> bool:
 
 
 def _language(metadata: Mapping[str, Any], cells: list[_Cell]) -> str | None:
-    info, kernel = metadata.get("language_info"), metadata.get("kernelspec")
-    info = info if isinstance(info, dict) else {}
-    kernel = kernel if isinstance(kernel, dict) else {}
-    for value in (info.get("name"), kernel.get("language"), kernel.get("name"), metadata.get("language")):
-        if isinstance(value, str) and (name := _named(value)):
+    for value in _languages(metadata):
+        if name := _named(value):
             return name
     code = [cell.text for cell in cells if cell.kind == "code" and cell.text.strip()]
     parsed = sum(_parses(_runnable(text, "python", "#")) for text in code)
     return "python" if code and 2 * parsed >= len(code) else None
+
+
+def _said(metadata: Mapping[str, Any]) -> str:
+    """What a notebook calls its language first; empty where it calls it nothing."""
+    return next(iter(_languages(metadata)), "")
+
+
+def _languages(metadata: Mapping[str, Any]) -> list[str]:
+    info, kernel = metadata.get("language_info"), metadata.get("kernelspec")
+    info = info if isinstance(info, dict) else {}
+    kernel = kernel if isinstance(kernel, dict) else {}
+    values = (info.get("name"), kernel.get("language"), kernel.get("name"), metadata.get("language"))
+    return [value for value in values if isinstance(value, str)]
 
 
 def _named(value: str) -> str | None:

@@ -16,8 +16,11 @@ import pyarrow as pa
 
 _BLOCK = 1 << 16
 
+Packed = BinaryIO | io.RawIOBase
+"""A file, or a reader in the place of one."""
 
-def unpacked(file: BinaryIO, kind: str, again: Callable[[], BinaryIO]) -> io.BufferedReader:
+
+def unpacked(file: Packed, kind: str, again: Callable[[], BinaryIO]) -> io.BufferedReader:
     """The bytes inside a packed file.
 
     Args:
@@ -32,7 +35,7 @@ class _Unpacked(io.RawIOBase):
     """Arrow notices a cut, where python-zstandard's reader takes it for the end; but the read that meets it gives
     nothing. So it is read again up to there, and from there byte by byte."""
 
-    def __init__(self, file: BinaryIO, kind: str, again: Callable[[], BinaryIO]) -> None:
+    def __init__(self, file: Packed, kind: str, again: Callable[[], BinaryIO]) -> None:
         self._kind = kind
         self._again = again
         self._stream = self._open(file)
@@ -75,5 +78,5 @@ class _Unpacked(io.RawIOBase):
                     raise
         return bytes(rest)
 
-    def _open(self, file: BinaryIO) -> Any:
+    def _open(self, file: Packed) -> Any:
         return pa.CompressedInputStream(pa.PythonFile(file, mode="r"), self._kind)

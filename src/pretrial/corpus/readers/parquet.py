@@ -8,7 +8,6 @@ Does not: read nested text columns, or join files.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,33 +16,36 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pretrial.corpus.readers.columns import Columns, check_columns
 from pretrial.corpus.readers.jsonl import from_fields
 from pretrial.corpus.readers.record import Item, Reject, excerpt
-from pretrial.errors import RequestError, RunError
+from pretrial.errors import RunError
 
 _ROWS = 512
 # A footer can lie about all it says: names that are no text, too.
 _BROKEN = (pa.ArrowException, OSError, UnicodeDecodeError)
 
 
-def read_parquet(path: Path, name: str, *, text: str, id: str | None, sha256: str | None = None) -> Iterator[Item]:
-    """Records of a file, in row order; places are `name:row` from 1.
+def read_parquet(
+    path: Path,
+    name: str,
+    *,
+    text: str,
+    id: str | None,
+    columns: Columns | None = None,
+    sha256: str | None = None,
+) -> Iterator[Item]:
+    """Records of a file, in row order; places are `name:row` from 1. `columns` are those of fields of other names.
 
     Raises:
-        RequestError: when the file has no column `text`; it names those there are.
+        RequestError: when the file has not the columns asked for, but for `id`; it names those there are.
         RunError: when the bytes do not hash to `sha256`.
     """
     if sha256 is not None and _hash(path) != sha256:
         raise RunError(f"{path} changed while it was being read", remedy="Run again when nothing writes to it.")
     try:
         file = pq.ParquetFile(path)
-        columns = file.schema_arrow.names
-        if text not in columns:
-            near = difflib.get_close_matches(text, columns, 1)
-            raise RequestError(
-                f"{name} has no column {text!r}",
-                remedy=f"Say text: {near[0]}" if near else f"Its columns: {', '.join(columns)}.",
-            )
+        check_columns(name, file.schema_arrow, text, columns)
         groups = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
     except _BROKEN as error:
         yield _corrupt(error, name, 0)
@@ -59,7 +61,7 @@ def read_parquet(path: Path, name: str, *, text: str, id: str | None, sha256: st
                     if isinstance(fields, str):
                         yield Reject("undecodable", where, fields)
                     else:
-                        yield from_fields(fields, where, text, id)
+                        yield from_fields(fields, where, text, id, columns)
         except _BROKEN as error:
             yield _corrupt(error, name, row)
         first += rows

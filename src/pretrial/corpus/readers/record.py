@@ -31,10 +31,23 @@ class Reject:
 
 @dataclass(frozen=True)
 class Skip:
-    """Something left out by design, such as a generated file: counted only."""
+    """Something left out by design: what would have been a document says where it was and is listed, the rest counted.
+
+    Attributes:
+        reason: why, one of `inspecting.reasons.SKIPPED`.
+        bytes: its size.
+        where: its place, as a record's; empty for what was never a candidate, such as a file of another language.
+        value: what decided: a score, a number of answers, the words that mark a file as generated.
+        excerpt: its beginning.
+        id: the name that its record would have had; its place where left out.
+    """
 
     reason: str
     bytes: int
+    where: str = ""
+    value: Any = None
+    excerpt: str = ""
+    id: str = ""
 
 
 @dataclass(frozen=True)
@@ -78,7 +91,7 @@ def too_deep(value: Any) -> bool:
 def decoded(blob: Blob) -> str | Reject | Skip:
     """Text of a file: UTF-8 without its byte-order mark, line ends as they are; or why it is none."""
     if b"\0" in blob.data:
-        return Skip("binary", len(blob.data))
+        return Skip("binary", len(blob.data), blob.name, blob.data.index(b"\0"), excerpt(blob.data))
     try:
         text = blob.data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

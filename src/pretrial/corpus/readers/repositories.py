@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import BinaryIO, Self, TypeVar
 
 from pretrial.corpus.readers.record import Blob, Reject, Skip, excerpt
 from pretrial.corpus.readers.safety import NAME_BYTES, Fault, Limits, decoded_name, safe_name, spelled
@@ -39,6 +39,7 @@ _CHAIN = 4096
 """Longest chain of deltas; git itself makes none above 4,095."""
 _CHECKED = 200_000
 _LINE = 4096
+_Read = TypeVar("_Read")
 
 
 class UnsafeRepository(RequestError):
@@ -85,34 +86,35 @@ def read_repository(
             commit is missing or broken, is one reject instead.
     """
     limits = Limits() if limits is None else limits
-    objects = opened(path, name, revision, limits)
-    if isinstance(objects, Reject):
-        yield objects
-        return
-    with objects:
-        yield from objects.rejects(name)
-        total = 0
-        for item in _files(objects, name, limits):
-            if not isinstance(item, _File):
-                yield item
-                continue
-            if not wanted(item.path):
-                yield Skip("unwanted", 0)
-                continue
-            where = f"{name}/{item.path}"
-            try:
-                data = objects.of_kind("blob", item.sha, limits.member_bytes)
-            except Fault as fault:
-                yield Reject(fault.reason, where, excerpt(fault.detail))
-                continue
-            total += len(data)
-            if total > limits.total_bytes:
-                yield Reject("oversize-tree", name, f"more than {limits.total_bytes} bytes of files")
-                return
-            if len(data) < 1024 and data.startswith(LFS):
-                yield Skip("lfs-pointer", len(data))
-            else:
-                yield Blob(where, data, {"repository": name, "revision": objects.commit, "path": item.path})
+    yield from within(path, name, revision, limits, lambda objects: _blobs(objects, name, wanted, limits))
+
+
+def _blobs(
+    objects: Objects, name: str, wanted: Callable[[str], bool], limits: Limits
+) -> Iterator[Blob | Reject | Skip]:
+    total = 0
+    for item in _files(objects, name, limits):
+        if not isinstance(item, _File):
+            yield item
+            continue
+        if not wanted(item.path):
+            yield Skip("unwanted", 0)
+            continue
+        where = f"{name}/{item.path}"
+        try:
+            data = objects.of_kind("blob", item.sha, limits.member_bytes)
+        except Fault as fault:
+            yield _reject(where, fault)
+            continue
+        total += len(data)
+        if total > limits.total_bytes:
+            yield Reject("oversize-tree", name, f"more than {limits.total_bytes} bytes of files")
+            return
+        if len(data) < 1024 and data.startswith(LFS):
+            stands = re.search(rb"^size ([0-9]{1,18})$", data, re.MULTILINE)
+            yield Skip("lfs-pointer", len(data), where, int(stands[1]) if stands else None, excerpt(data))
+        else:
+            yield Blob(where, data, {"repository": name, "revision": objects.commit, "path": item.path})
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,7 @@ def _files(objects: Objects, name: str, limits: Limits) -> Iterator[_File | Reje
     try:
         root = commit_tree(objects.of_kind("commit", objects.commit))
     except Fault as fault:
-        yield Reject(fault.reason, name, excerpt(fault.detail))
+        yield _reject(name, fault)
         return
     seen = 0
     levels = [iter([(b"", stat.S_IFDIR, root)])]
@@ -149,7 +151,7 @@ def _files(objects: Objects, name: str, limits: Limits) -> Iterator[_File | Reje
             try:
                 entries = objects.tree(sha)
             except Fault as fault:
-                yield Reject(fault.reason, where, excerpt(fault.detail))
+                yield _reject(where, fault)
                 continue
             inside = [
                 (raw + b"/" + child if raw else child, mode, sha)
@@ -261,11 +263,6 @@ class Objects:
             pack.close()
         self._packs = []
 
-    def rejects(self, name: str) -> Iterator[Reject]:
-        """`faults` as items of a reader of the repository `name`."""
-        for fault in self.faults:
-            yield Reject(fault.reason, name, excerpt(fault.detail))
-
     def read(self, sha: str, most: int | None = None) -> tuple[str, bytes]:
         """Kind (`"commit"`, `"tree"`, `"blob"`, `"tag"`) and content of an object.
 
@@ -363,18 +360,31 @@ class Objects:
         return ""
 
 
-def opened(path: Path, name: str, revision: str, limits: Limits) -> Objects | Reject:
-    """The store of a repository at a revision, or why the repository `name` cannot be read.
+def within(
+    path: Path, name: str, revision: str, limits: Limits, items: Callable[[Objects], Iterator[_Read]]
+) -> Iterator[_Read | Reject]:
+    """What `items` reads from the store of a repository at a revision, behind the faults of the store itself.
+
+    A repository `name` that cannot be read is one reject.
 
     Raises:
         RequestError: when there is no repository or no such name in it.
     """
     try:
-        return Objects.of(path, revision, limits)
+        objects = Objects.of(path, revision, limits)
     except UnsafeRepository as error:
-        return Reject("unsafe-repository", name, excerpt(error.what))
+        yield Reject("unsafe-repository", name, excerpt(error.what))
+        return
     except Fault as fault:
-        return Reject(fault.reason, name, excerpt(fault.detail))
+        yield _reject(name, fault)
+        return
+    with objects:
+        yield from (_reject(name, fault) for fault in objects.faults)
+        yield from items(objects)
+
+
+def _reject(where: str, fault: Fault) -> Reject:
+    return Reject(fault.reason, where, excerpt(fault.detail))
 
 
 class _Packed:

@@ -45,6 +45,7 @@ import zstandard
 from pretrial.corpus.readers.packed import unpacked
 from pretrial.corpus.readers.record import Item, Record, Reject, Skip, excerpt
 from pretrial.corpus.readers.threads import fenced
+from pretrial.corpus.sites import site_of
 from pretrial.errors import RequestError, RunError
 
 BUCKETS = 1024
@@ -59,7 +60,6 @@ _FREE_BYTES = 100_000_000
 _DEEPEST = 8
 _INVALID_TOKEN = expat.errors.codes[expat.errors.XML_ERROR_INVALID_TOKEN]
 _MAGIC = {b"7z\xbc\xaf\x27\x1c": "7z", b"PK\x03\x04": "zip", b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
-_SITE = re.compile(r"(?:[a-z0-9-]+\.)+[a-z]{2,}", re.IGNORECASE)
 _LICENCES = (("2011-04-08", "CC-BY-SA-2.5"), ("2018-05-02", "CC-BY-SA-3.0"))
 
 
@@ -69,6 +69,7 @@ def read_stackexchange(
     work: Path,
     *,
     site: str | None = None,
+    beside: str = "",
     min_score: int | None = None,
     min_answers: int = 1,
     min_answer_score: int | None = None,
@@ -83,7 +84,9 @@ def read_stackexchange(
         path: `Posts.xml`, or a `.7z` or `.zip` that holds it, or it packed as `.gz` or `.zst` (by the first bytes).
         name: what it is called in places (`name:line`).
         work: folder for what does not fit into memory.
-        site: the site's host name; `None` takes it from the file's or a folder's name (`cooking.stackexchange.com.7z`).
+        site: the site's host name; `None` takes it from the member's, the file's or a folder's name
+            (`cooking.stackexchange.com.7z`).
+        beside: the site where none of these names one: that of the folder in which the file lies, if it is called so.
         min_score: least score of a question; `None` takes all.
         min_answers: least answers, counted after `min_answer_score`.
         min_answer_score: least score of an answer, else it is left out of its thread; `None` keeps all.
@@ -104,7 +107,7 @@ def read_stackexchange(
             posts = _Buckets(Path(folder))
             with contextlib.closing(member.chunks):
                 yield from _spread(member, posts)
-            host = site or _site(member.name) or _site(name) or ""
+            host = site or site_of(member.name) or site_of(name) or beside
             for bucket in range(BUCKETS):
                 yield from _joined(posts.take(bucket), member.name, host, min_score, min_answers, min_answer_score)
 
@@ -519,7 +522,7 @@ def _joined(
         first, *answers = thread.values()
         if first.answer:
             for post in (first, *answers):
-                yield Skip("answer-without-question", len(post.body.encode()))
+                yield _skipped("answer-without-question", post, name, site, post.question)
             continue
         yield from _thread(first, answers, name, site, min_score, min_answers, min_answer_score)
 
@@ -536,15 +539,15 @@ def _thread(
     kept = []
     for post in answers:
         if min_answer_score is not None and post.score < min_answer_score:
-            yield Skip("low-score-answer", len(post.body.encode()))
+            yield _skipped("low-score-answer", post, name, site, post.score)
         else:
             kept.append(post)
     size = len(question.body.encode()) + sum(len(post.body.encode()) for post in kept)
     if min_score is not None and question.score < min_score:
-        yield Skip("low-score", size)
+        yield _skipped("low-score", question, name, site, question.score, size)
         return
     if len(kept) < min_answers:
-        yield Skip("few-answers", size)
+        yield _skipped("few-answers", question, name, site, len(kept), size)
         return
     where = f"{name}:{question.line}"
     long = next((post for post in (question, *kept) if len(post.body) > BODY_LIMIT), None)
@@ -581,6 +584,13 @@ def _thread(
     )
 
 
+def _skipped(reason: str, post: _Post, name: str, site: str, value: int, size: int | None = None) -> Skip:
+    """A post left out, by its id on its site (questions under `q`, answers under `a`)."""
+    id = f"{site}/{'a' if post.answer else 'q'}/{post.id}" if site else str(post.id)
+    size = len(post.body.encode()) if size is None else size
+    return Skip(reason, size, f"{name}:{post.line}", value, excerpt(post.title or post.body), id)
+
+
 # Bodies: HTML into Markdown
 
 # Tags by one pattern, in linear time, with everything else as text: the sites write out a body's HTML themselves, from
@@ -588,7 +598,7 @@ def _thread(
 _TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9]*)((?:[^<>\"']|\"[^\"<]*\"|'[^'<]*')*)>")
 _BLOCKS = frozenset(
     """address article aside blockquote center dd details div dl dt fieldset figure footer form h1 h2 h3 h4 h5 h6
-    header hr li main nav ol p pre section summary table tbody tfoot thead tr ul""".split()  # noqa: SIM905
+    header hr li main nav ol p pre section summary table tbody tfoot thead tr ul""".split()
 )
 _HEADINGS = {f"h{level}": "#" * level + " " for level in range(1, 7)}
 _DEEPEST_LIST = 10
@@ -765,15 +775,6 @@ def _ticked(text: str) -> str:
     marks = "`" * (max(map(len, re.findall(r"`+", text)), default=0) + 1)
     pad = " " if text[0] == "`" or text[-1] == "`" else ""
     return f"{marks}{pad}{text}{pad}{marks}"
-
-
-def _site(name: str) -> str:
-    """A host name in a path: its last part that looks like one (`cooking.stackexchange.com.7z`)."""
-    for part in reversed(PurePosixPath(name).parts):
-        bare = re.sub(r"(?:-Posts)?\.(?:7z|zip|xml|gz|zst)(?:\.(?:gz|zst))?$", "", part, flags=re.IGNORECASE)
-        if _SITE.fullmatch(bare) and bare.lower() != "posts.xml":
-            return bare.lower()
-    return ""
 
 
 def _hash(path: Path) -> str:

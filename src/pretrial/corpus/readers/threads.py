@@ -1,9 +1,11 @@
 """Conversations, notebooks and commits as one text each: how texts, code and outputs stand under each other.
 
 Guarantees: `fenced` gives a block that its content cannot close; `plain` takes the markers of StarCoderData out of
-a text and says the same in Markdown; a text that does not begin with such a marker stays as it is, byte for byte.
-Does not: read files. Threads and commits that lie in records as ready texts (`shared/data/code_adjacent`) need
-nothing from here: `read_jsonl` reads them, and a record is one thread.
+a text and says the same in Markdown; a text that does not begin with such a marker stays as it is, byte for byte;
+`conversation` finds comments and their authors where a record brings them or StarCoderData's counters stand, and
+`written` writes them as `plain` does.
+Does not: read files, or guess who speaks in a thread that lies in its record as a ready text (`shared/data/
+code_adjacent`: answers without names, or a chat's lines): of those no comments are known.
 
 StarCoderData writes its markers into the text (StarCoder paper, arXiv 2305.06161, section 5.1; the repository
 bigcode-project/bigcode-dataset, `preprocessing/`). A tokenizer that does not know them would learn them as
@@ -18,8 +20,9 @@ words, and an arm trained on them would differ from one trained on our own noteb
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
+from typing import Any, NamedTuple
 
 NO_OUTPUT = "(no output)"
 _BACKTICKS = re.compile(r"^[ \t]*(`{3,})", re.MULTILINE)
@@ -73,6 +76,98 @@ def _commit(parts: dict[str, str]) -> str:
         f"After:\n\n{fenced(after)}" if after.strip() else "",
     ]
     return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+class Comment(NamedTuple):
+    """What one author says at once."""
+
+    author: str
+    text: str
+
+
+class Conversation(NamedTuple):
+    """A thread's comments in order, the opening one first.
+
+    Attributes:
+        head: what stands before them, such as a title with its line end.
+        comments: who says what.
+        counted: whether authors are counters (`username_0`) already.
+    """
+
+    head: str
+    comments: tuple[Comment, ...]
+    counted: bool
+
+
+_COUNTER = re.compile(r"^(username_[0-9]+): ?", re.MULTILINE)
+_TITLE = re.compile(r"\A(?:Title: [^\n]*\n)?(?=username_[0-9]+:)")
+_AUTHORS = ("author", "user", "username", "login")
+_TEXTS = ("text", "comment", "body", "description")
+
+
+def conversation(text: str, fields: Mapping[str, Any]) -> Conversation | None:
+    """A thread's comments with their authors; `None` where the record does not bring them.
+
+    They are, the first of these that is there: the list `events` (The Stack's issues: the whole thread, the record's
+    text is not asked), the list `comments` (behind the record's own text, by its `author`), or paragraphs that begin
+    with `username_N:` (StarCoderData, and what `written` writes). A comment is a map: its author in `author` or `user`
+    (a name, or a map with `login`), its text in `text`, `comment`, `body` or `description`. One without text is left
+    out.
+    """
+    if (events := _listed(fields.get("events"))) is not None:
+        return Conversation(_title(fields, events), tuple(_comments(events)), counted=False)
+    if (comments := _listed(fields.get("comments"))) is not None:
+        opening = Comment(_name(fields), text.strip("\n"))
+        return Conversation(_title(fields, ()), (opening, *_comments(comments)), counted=False)
+    if (title := _TITLE.match(text)) is None:
+        return None
+    # A comment begins where a paragraph does; a counter in its middle is a mention.
+    starts = [m for m in _COUNTER.finditer(text) if m.start() == title.end() or text.endswith("\n\n", 0, m.start())]
+    ends = [*(match.start() for match in starts[1:]), len(text)]
+    found = (Comment(m[1], text[m.end() : end].strip("\n")) for m, end in zip(starts, ends, strict=True))
+    return Conversation(title[0], tuple(found), counted=True)
+
+
+def written(head: str, comments: Iterable[Comment]) -> str:
+    """A thread as one text: each comment a paragraph behind its author's name."""
+    return head + "\n\n".join(f"{author}: {text}" for author, text in comments) + "\n"
+
+
+def thread_text(comments: Any, fields: Mapping[str, Any]) -> str:
+    """The text of a list of comments, each behind its author's name; empty where it is no such list."""
+    found = conversation("", {**fields, "events": comments})
+    if found is None or not found.comments or found.counted:
+        return ""
+    return written(found.head, found.comments)
+
+
+def _listed(value: Any) -> list[Mapping[str, Any]] | None:
+    if not isinstance(value, list | tuple) or not value or not all(isinstance(one, Mapping) for one in value):
+        return None
+    return list(value)
+
+
+def _comments(rows: Iterable[Mapping[str, Any]]) -> list[Comment]:
+    found = (Comment(_name(row), _first(row, _TEXTS).strip("\n")) for row in rows)
+    return [comment for comment in found if comment.text.strip()]
+
+
+def _name(row: Mapping[str, Any]) -> str:
+    for key in _AUTHORS:
+        value = row.get(key)
+        value = (value.get("login") or value.get("name")) if isinstance(value, Mapping) else value
+        if isinstance(value, str) and value:
+            return value
+    return ""
+
+
+def _title(fields: Mapping[str, Any], rows: Iterable[Mapping[str, Any]]) -> str:
+    title = next((said for row in (fields, *rows) if (said := _first(row, ("title",)))), "")
+    return f"Title: {' '.join(title.split())}\n" if title.strip() else ""
+
+
+def _first(row: Mapping[str, Any], keys: Iterable[str]) -> str:
+    return next((row[key] for key in keys if isinstance(row.get(key), str) and row[key]), "")
 
 
 # What a definition of the catalogue names as its `render`.

@@ -12,10 +12,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from pretrial.corpus.rules.measures import plain_line_ends
 from pretrial.corpus.rules.result import Result, Rule
 from pretrial.corpus.rules.words import bare, repeated_lines, words_of
 
-_NO_LETTER = re.compile(r"(?<!\S)(?:[^\w\s]|[\d_])+(?!\S)")
+# Words without a letter of English: few enough to be asked one by one for other letters.
+_NO_ASCII_LETTER = re.compile(r"(?<!\S)[^A-Za-z\s]++(?!\S)")
+_PARAGRAPH_END = re.compile(r"\n\s*\n")
 _BULLETS = ("•", "-", "*", "‣", "◦")
 
 
@@ -26,11 +29,12 @@ class GopherQuality:
     From `min_words` to `max_words` words; their mean length from `min_mean` to `max_mean` characters; hash marks, and
     ellipses (`...` or `…`), at most `max_symbols` a word each; at most `max_bullets` of the lines begin with a bullet
     (`•`, `-`, `*`, `‣`, `◦`) and at most `max_ellipsis_lines` end with an ellipsis; at least `min_letters` of the words
-    hold a letter; at least `min_stop` *different* ones of `stop` occur. Lines that are blank do not count.
+    hold a letter; at least `min_stop` *different* ones of `stop` occur. Lines that are blank do not count; of a text
+    without words every measure is 0.
     """
 
     name: ClassVar[str] = "gopher-quality"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     min_words: int = 50
     max_words: int = 100_000
@@ -50,25 +54,27 @@ class GopherQuality:
             return Result(text, reason="min-words", value=count)
         if count > self.max_words:
             return Result(text, reason="max-words", value=count)
-        mean = sum(map(len, words)) / count
+        each = max(count, 1)
+        mean = sum(map(len, words)) / each
         if mean < self.min_mean:
             return Result(text, reason="min-mean", value=mean)
         if mean > self.max_mean:
             return Result(text, reason="max-mean", value=mean)
-        hashes = text.count("#") / count
+        hashes = text.count("#") / each
         if hashes > self.max_symbols:
             return Result(text, reason="hashes", value=hashes)
-        ellipses = (text.count("...") + text.count("…")) / count
+        ellipses = (text.count("...") + text.count("…")) / each
         if ellipses > self.max_symbols:
             return Result(text, reason="ellipses", value=ellipses)
-        lines = [line.strip() for line in text.split("\n") if line and not line.isspace()]
-        bullets = sum(line.startswith(_BULLETS) for line in lines) / len(lines)
+        lines = [line.strip() for line in plain_line_ends(text).split("\n") if line and not line.isspace()]
+        bullets = sum(line.startswith(_BULLETS) for line in lines) / max(len(lines), 1)
         if bullets > self.max_bullets:
             return Result(text, reason="bullets", value=bullets)
-        trailing = sum(line.endswith(("...", "…")) for line in lines) / len(lines)
+        trailing = sum(line.endswith(("...", "…")) for line in lines) / max(len(lines), 1)
         if trailing > self.max_ellipsis_lines:
             return Result(text, reason="ellipsis-lines", value=trailing)
-        letters = 1 - sum(1 for _ in _NO_LETTER.finditer(text)) / count
+        without = sum(not any(map(str.isalpha, word)) for word in _NO_ASCII_LETTER.findall(text))
+        letters = (count - without) / each
         if letters < self.min_letters:
             return Result(text, reason="letters", value=letters)
         found = self._stop_words(words)
@@ -79,7 +85,7 @@ class GopherQuality:
         wanted = set(self.stop)
         found: set[str] = set()
         for word in words:
-            if len(word) <= 8 and (plain := bare(word)) in wanted:
+            if (plain := bare(word)) in wanted:
                 found.add(plain)
                 if len(found) >= self.min_stop:
                     break
@@ -90,14 +96,15 @@ class GopherQuality:
 class GopherRepetition:
     """Drops what repeats itself.
 
-    Lines, and paragraphs (parted by blank lines), that came before: at most `lines` and `paragraphs` of their number
-    and `line_characters` and `paragraph_characters` of their characters. The most frequent run of 2, 3 and 4 words: at
-    most `top` of the characters (a run that comes once is no repetition). Runs of 5 to 10 words that came before: at
-    most `runs` of the characters, each character counted once. Characters are those of words.
+    Lines, and paragraphs (parted by blank lines, which may hold white space), that came before: at most `lines` and
+    `paragraphs` of their number and `line_characters` and `paragraph_characters` of their characters. The most frequent
+    run of 2, 3 and 4 words: at most `top` of the characters (a run that comes once is no repetition). Runs of 5 to 10
+    words that came before: at most `runs` of the characters, each character counted once. Characters are those of
+    words.
     """
 
     name: ClassVar[str] = "gopher-repetition"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     lines: float = 0.30
     paragraphs: float = 0.30
@@ -114,9 +121,8 @@ class GopherRepetition:
     runs_10: float = 0.10
 
     def __call__(self, text: str, fields: Mapping[str, Any]) -> Result:
-        trimmed = text.strip()
-        paragraphs = [piece.lstrip("\n") for piece in trimmed.split("\n\n") if piece and not piece.isspace()]
-        share, characters = repeated_lines(paragraphs)
+        trimmed = plain_line_ends(text.strip())
+        share, characters = repeated_lines(_PARAGRAPH_END.split(trimmed))
         if share > self.paragraphs:
             return Result(text, reason="paragraphs", value=share)
         if characters > self.paragraph_characters:

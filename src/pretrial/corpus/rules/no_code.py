@@ -32,6 +32,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from pretrial.corpus.rules.measures import deeper_end
 from pretrial.corpus.rules.result import Result, Rule
 
 _FENCE = re.compile(r"\s*(?P<mark>`{3,}|~{3,})(?P<info>[^`]*)$")
@@ -132,7 +133,7 @@ class _Page:
         if _PROMPT.match(line):
             return "doctest", self._paragraph_end(at, self.indents[at])
         if _DIRECTIVE.match(line):
-            return "directive", self._deeper_end(at + 1, self.indents[at])
+            return "directive", deeper_end(self.blank, self.indents, at + 1, self.indents[at])
         return "", at
 
     def _after_blank(self, at: int, before: int) -> tuple[str, int]:
@@ -146,7 +147,7 @@ class _Page:
         if start == len(self.lines) or self.indents[start] <= outer:
             return "", at
         if before == at - 1 and self._announces(before):
-            return "literal", self._deeper_end(start, outer)
+            return "literal", deeper_end(self.blank, self.indents, start, outer)
         end, indent = at, self.indents[start]
         while indent >= _INDENT and start < len(self.lines) and self.indents[start] >= indent:
             stop = self._paragraph_end(start, indent)
@@ -190,15 +191,6 @@ class _Page:
         end = start + 1
         while end < len(self.lines) and not self.blank[end] and self.indents[end] >= indent:
             end += 1
-        return end
-
-    def _deeper_end(self, start: int, indent: int) -> int:
-        """End of the run of blank and deeper-indented lines from `start`, without its last blank lines."""
-        end = at = start
-        while at < len(self.lines) and (self.blank[at] or self.indents[at] > indent):
-            at += 1
-            if not self.blank[at - 1]:
-                end = at
         return end
 
 

@@ -13,30 +13,41 @@ from typing import Any, ClassVar
 
 from pretrial.corpus.rules.result import Result, Rule
 
-_FLOAT = re.compile(r"(?<![\w.])[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?(?![\w.])")
-_DOMAIN = re.compile(r"[\"'.,\s]*(?:xn--[a-z0-9-]{1,59}|[a-z]{2,24})[\"',;\s]*", re.IGNORECASE)
+# The first character comes first: what may begin a number is sought fast, and what stands before it is asked next.
+# Begun once, a number is read to its end or is none: possessive, so that no digit is read twice.
+_FLOAT = re.compile(
+    r"[0-9.](?<![\w.].)"
+    r"(?:(?<=[0-9])[0-9_]*+(?:\.[0-9_]*+(?:[eE][-+]?[0-9]++)?|[eE][-+]?[0-9]++)|(?<=\.)[0-9][0-9_]*+(?:[eE][-+]?[0-9]++)?)"
+    r"(?:[fFdDlL]|f16|f32|f64|f128)?(?![\w.])"
+)
+_NO_DIGIT = bytes(code for code in range(256) if not chr(code).isascii() or not chr(code).isdigit())
+_DOMAIN = re.compile(r"(?:\*?\.)?(?:xn--[a-z0-9-]{1,59}|[a-z]{2,24})\.?")
+_BETWEEN = bytes.maketrans(b"\"'`,;|:=()[]{}<>", b" " * 16)
 # A list of top-level domains holds these whatever else it holds (IANA root zone).
 _WELL_KNOWN = frozenset(
     {"com", "net", "org", "edu", "gov", "int", "info", "biz",
      "de", "uk", "fr", "jp", "cn", "ru", "br", "in", "it", "nl", "au", "ca"}
 )  # fmt: skip
+_WELL_KNOWN_WORDS = frozenset(before + word.encode() for word in _WELL_KNOWN for before in (b"", b".", b"*."))
 
 
 @dataclass(frozen=True)
 class PaperFloats:
     """Drops files with more than `most` floating-point numbers.
 
-    A float is a decimal number with a point, with or without sign and exponent, that stands alone: not part of a name
-    or of a longer dotted number such as a version.
+    A float is a decimal number with a point, an exponent (`1e-5`) or both, with or without a type's letter (`1.5f`,
+    `1.5d`, `2.0f64`) and underscores between its digits. It stands alone: it is not part of a name or of a longer
+    dotted number such as a version. `1f`, which is a hexadecimal number as well, is none.
     """
 
     name: ClassVar[str] = "paper-floats"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     most: int = 1_000
 
     def __call__(self, text: str, fields: Mapping[str, Any]) -> Result:
-        if text.count(".") <= self.most:
+        # Each has a digit of its own, and digits are counted sooner than numbers.
+        if len(text.encode("utf-8", "surrogatepass").translate(None, _NO_DIGIT)) <= self.most:
             return Result(text)
         count = sum(1 for _ in _FLOAT.finditer(text))
         return Result(text, reason="floats", value=count) if count > self.most else Result(text)
@@ -60,28 +71,37 @@ class PaperHexadecimal:
 class PaperDomains:
     """Drops lists of top-level domains.
 
-    The paper does not say how it knows them. Here: at least `least` lines of which `share` and more are one short word
-    as a domain is written (2 to 24 letters or `xn--…`, perhaps quoted or with a point before it), among them at least
-    `well_known` of twenty common domains (com, net, org, de, …).
+    The paper does not say how it knows them. Here: at least `least` words, lines that begin as comments aside, whose
+    share of different words written as domains is `share` or more (2 to 24 letters or `xn--…`, perhaps behind a point),
+    among them at least `well_known` of twenty common domains (com, net, org, de, …). Quotes, brackets, commas, colons,
+    equals signs and bars part words as blanks do, so that many may stand on a line. A list names each domain once:
+    prose and code, which repeat their words, have a low share.
     """
 
     name: ClassVar[str] = "paper-domains"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     least: int = 50
     share: float = 0.9
     well_known: int = 10
 
     def __call__(self, text: str, fields: Mapping[str, Any]) -> Result:
-        lines = [line for line in text.split("\n") if line.strip() and not line.startswith(("#", "//"))]
-        if len(lines) < self.least:
+        if len({word.lstrip(b"*.") for word in _WELL_KNOWN_WORDS.intersection(_parted(text))}) < self.well_known:
             return Result(text)
-        words = [line for line in lines if len(line) <= 80 and _DOMAIN.fullmatch(line)]
-        share = len(words) / len(lines)
-        if share < self.share:
+        lines = (line for line in text.split("\n") if not line.lstrip().startswith(("#", "//")))
+        words = [word.decode("utf-8", "surrogatepass") for word in _parted("\n".join(lines))]
+        if len(words) < self.least:
             return Result(text)
-        known = _WELL_KNOWN & {word.strip("\"'.,; \t\r").lower() for word in words}
-        return Result(text, reason="domains", value=share) if len(known) >= self.well_known else Result(text)
+        domains = {word.strip("*.") for word in words if _DOMAIN.fullmatch(word)}
+        share = len(domains) / len(words)
+        known = len(domains & _WELL_KNOWN)
+        drops = share >= self.share and known >= self.well_known
+        return Result(text, reason="domains", value=share) if drops else Result(text)
+
+
+def _parted(text: str) -> list[bytes]:
+    """Words in lower case, without what quotes, parts or groups them."""
+    return text.lower().encode("utf-8", "surrogatepass").translate(_BETWEEN).split()
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
+
+from pretrial.corpus.languages import canonical
 
 
 @dataclass(frozen=True)
@@ -43,3 +45,27 @@ class Rule(Protocol):
 
     def __call__(self, text: str, fields: Mapping[str, Any]) -> Result:
         """The verdict on a document with this text and these fields (language, path, licence, …)."""
+
+
+Check = tuple[str, float | int | str, bool]
+"""What a threshold is called, what was measured, and whether that fails it."""
+
+
+class Measured:
+    """A rule that changes no text: it measures, and a document goes by the first threshold that fails."""
+
+    def checks(self, text: str, fields: Mapping[str, Any]) -> Iterator[Check]:
+        """The thresholds in order; what comes after one that fails is not measured."""
+        raise NotImplementedError
+
+    def __call__(self, text: str, fields: Mapping[str, Any]) -> Result:
+        """The verdict, as every rule gives it."""
+        for reason, value, fails in self.checks(text, fields):
+            if fails:
+                return Result(text, reason=reason, value=value)
+        return Result(text)
+
+
+def language(fields: Mapping[str, Any]) -> str:
+    """A document's language as `pretrial.corpus.languages` spells it; empty where it is unknown."""
+    return canonical(str(fields.get("language") or ""))

@@ -7,37 +7,34 @@ these rules see the text alone; or carry its table of extensions, which fifteen 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from pretrial.corpus.comments import LANGUAGES, comment_share
-from pretrial.corpus.rules.measures import alphanumeric_share, line_lengths, visible_characters
-from pretrial.corpus.rules.result import Result, Rule
+from pretrial.corpus.comments import LANGUAGES, spans
+from pretrial.corpus.rules.measures import alphanumeric_share, line_lengths, mean_line, visible_characters
+from pretrial.corpus.rules.result import Check, Measured, Rule, language
 
 
 @dataclass(frozen=True)
-class StarLines:
+class StarLines(Measured):
     """Drops files with a line above `max_line` characters or a mean above `max_mean`. Section 3.1 (after Codex)."""
 
     name: ClassVar[str] = "starcoder-lines"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     max_line: int = 1_000
     max_mean: float = 100.0
 
-    def __call__(self, text: str, fields: Mapping[str, Any]) -> Result:
-        lengths = line_lengths(text)
-        if max(lengths) > self.max_line:
-            return Result(text, reason="max-line", value=max(lengths))
-        mean = sum(lengths) / len(lengths)
-        if mean > self.max_mean:
-            return Result(text, reason="max-mean", value=mean)
-        return Result(text)
+    def checks(self, text: str, fields: Mapping[str, Any]) -> Iterator[Check]:
+        longest = max(line_lengths(text))
+        yield "max-line", longest, longest > self.max_line
+        mean = mean_line(text)
+        yield "max-mean", mean, mean > self.max_mean
 
 
 @dataclass(frozen=True)
-class StarAlphanumeric:
+class StarAlphanumeric(Measured):
     """Drops files with a share of letters and digits below `least`. Section 3.1."""
 
     name: ClassVar[str] = "starcoder-alphanumeric"
@@ -45,40 +42,46 @@ class StarAlphanumeric:
 
     least: float = 0.25
 
-    def __call__(self, text: str, fields: Mapping[str, Any]) -> Result:
+    def checks(self, text: str, fields: Mapping[str, Any]) -> Iterator[Check]:
         share = alphanumeric_share(text)
-        return Result(text, reason="alphanumeric-share", value=share) if share < self.least else Result(text)
+        yield "alphanumeric-share", share, share < self.least
 
 
 @dataclass(frozen=True)
-class StarComments:
+class StarComments(Measured):
     """Keeps files with a share of comments from `least` to `most`, in `languages` (its preprocessing code).
 
-    Characters in comments over characters that are not white space (`pretrial.corpus.comments`); docstrings, which
-    StarCoder counts as comments of Python, are strings here.
+    Characters in comments (`pretrial.corpus.comments`) over all characters; in Python docstrings count, too, dedented,
+    where it parses. Marks of comments count with them, where StarCoder leaves those of Python out.
     """
 
     name: ClassVar[str] = "starcoder-comments"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
+    libraries: ClassVar[tuple[str, ...]] = ("python",)
 
     least: float = 0.01
     most: float = 0.8
     languages: tuple[str, ...] = ("python", "java", "javascript")
 
-    def __call__(self, text: str, fields: Mapping[str, Any]) -> Result:
-        language = str(fields.get("language") or "").lower()
-        if language not in self.languages or language not in LANGUAGES:
-            return Result(text)
-        share = comment_share(text, language)
-        if share < self.least:
-            return Result(text, reason="comments-least", value=share)
-        if share > self.most:
-            return Result(text, reason="comments-most", value=share)
-        return Result(text)
+    def checks(self, text: str, fields: Mapping[str, Any]) -> Iterator[Check]:
+        said = language(fields)
+        if said in self.languages and said in LANGUAGES:
+            comments = strings = 0
+            for kind, begin, end in spans(text, said):
+                if kind == "comment":
+                    comments += end - begin
+                else:
+                    strings += end - begin
+            total = max(len(text), 1)
+            # Parsing is slow: only where docstrings can tell, which are strings.
+            if said == "python" and not (self.least <= comments / total and (comments + strings) / total <= self.most):
+                comments += min(strings, _docstring_characters(text))
+            yield "comments-least", comments / total, comments / total < self.least
+            yield "comments-most", comments / total, comments / total > self.most
 
 
 @dataclass(frozen=True)
-class StarStars:
+class StarStars(Measured):
     """Keeps files of repositories with at least `least` stars (field `stars`); an option of its preprocessing code.
 
     A file without that field is dropped: nothing says that it is popular.
@@ -89,66 +92,68 @@ class StarStars:
 
     least: int = 5
 
-    def __call__(self, text: str, fields: Mapping[str, Any]) -> Result:
+    def checks(self, text: str, fields: Mapping[str, Any]) -> Iterator[Check]:
         stars = fields.get("stars", fields.get("max_stars_count"))
         count = stars if isinstance(stars, int | float) and not isinstance(stars, bool) else 0
-        return Result(text, reason="stars", value=count) if count < self.least else Result(text)
+        yield "stars", count, count < self.least
 
 
 @dataclass(frozen=True)
-class StarXml:
+class StarXml(Measured):
     """Drops files that are XML under another name: its declaration in the first `characters`. Section 3.1."""
 
     name: ClassVar[str] = "starcoder-xml"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     characters: int = 100
 
-    def __call__(self, text: str, fields: Mapping[str, Any]) -> Result:
+    def checks(self, text: str, fields: Mapping[str, Any]) -> Iterator[Check]:
         at = text[: self.characters].find("<?xml version=")
-        if at < 0 or str(fields.get("language") or "").lower() == "xslt":
-            return Result(text)
-        return Result(text, reason="xml", value=at)
+        yield "xml", at, at >= 0 and language(fields) != "xslt"
 
 
 @dataclass(frozen=True)
-class StarHtml:
+class StarHtml(Measured):
     """Keeps HTML only with more than `least` visible characters, more than `least_share` of the source. Section 3.1."""
 
     name: ClassVar[str] = "starcoder-html"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     least: int = 100
     least_share: float = 0.2
 
-    def __call__(self, text: str, fields: Mapping[str, Any]) -> Result:
-        if str(fields.get("language") or "").lower() != "html":
-            return Result(text)
-        seen = visible_characters(text)
-        if seen <= self.least:
-            return Result(text, reason="visible", value=seen)
-        if seen / len(text) <= self.least_share:
-            return Result(text, reason="visible-share", value=seen / len(text))
-        return Result(text)
+    def checks(self, text: str, fields: Mapping[str, Any]) -> Iterator[Check]:
+        if language(fields) == "html":
+            seen = visible_characters(text)
+            yield "visible", seen, seen <= self.least
+            yield "visible-share", seen / len(text), seen / len(text) <= self.least_share
 
 
 @dataclass(frozen=True)
-class StarData:
-    """Keeps JSON and YAML files of `least` to `most` characters. Section 3.1."""
+class StarData(Measured):
+    """Keeps JSON and YAML files of `least` to `most` characters (its preprocessing code; section 3.1: from 50)."""
 
     name: ClassVar[str] = "starcoder-data"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     least: int = 100
     most: int = 5_000
     languages: tuple[str, ...] = ("json", "yaml")
 
-    def __call__(self, text: str, fields: Mapping[str, Any]) -> Result:
-        if str(fields.get("language") or "").lower() not in self.languages:
-            return Result(text)
-        if len(text) < self.least:
-            return Result(text, reason="least", value=len(text))
-        return Result(text, reason="most", value=len(text)) if len(text) > self.most else Result(text)
+    def checks(self, text: str, fields: Mapping[str, Any]) -> Iterator[Check]:
+        if language(fields) in self.languages:
+            yield "least", len(text), len(text) < self.least
+            yield "most", len(text), len(text) > self.most
+
+
+def _docstring_characters(text: str) -> int:
+    """Characters in the docstrings of a Python file; 0 where it does not parse, as for StarCoder."""
+    from pretrial.corpus.readers.docstrings import docstrings
+
+    try:
+        return sum(map(len, docstrings(text)))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return 0
 
 
 RULES: tuple[type[Rule], ...] = (StarLines, StarAlphanumeric, StarComments, StarXml, StarHtml, StarData, StarStars)

@@ -167,6 +167,12 @@ def variant_scale(data: ReportData, names: Sequence[str], palette: Palette) -> a
     return alt.Color("variant:N", scale=alt.Scale(domain=list(names), range=colours), legend=None)
 
 
+def variant_shape(data: ReportData, names: Sequence[str]) -> alt.Shape:
+    """The points of these variants as an encoding."""
+    shapes = [SHAPES[variant_colour(data, name)] for name in names]
+    return alt.Shape("variant:N", scale=alt.Scale(domain=list(names), range=shapes), legend=None)
+
+
 def tokens_axis(end: int | None = None) -> alt.X:
     """The horizontal axis of curves, up to `end` where it is given."""
     scale = alt.Scale(zero=True, nice=False) if end is None else alt.Scale(domain=[0, end], nice=False)

@@ -17,7 +17,6 @@ from pretrial.report import format as text
 from pretrial.report.data import ReportData, Row
 from pretrial.report.figures.base import (
     DASHES,
-    SHAPES,
     Canvas,
     Chart,
     Figure,
@@ -26,9 +25,9 @@ from pretrial.report.figures.base import (
     source_colours,
     task_label,
     tokens_axis,
-    variant_colour,
     variant_legend,
     variant_scale,
+    variant_shape,
 )
 
 POINTS = 150
@@ -267,11 +266,7 @@ def _line_panel(
                     x=x,
                     y=y,
                     color=colour,
-                    shape=alt.Shape(
-                        "variant:N",
-                        scale=alt.Scale(domain=arms, range=[SHAPES[variant_colour(data, name)] for name in arms]),
-                        legend=None,
-                    ),
+                    shape=variant_shape(data, arms),
                     tooltip=tips,
                 )
             )

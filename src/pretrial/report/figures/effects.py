@@ -11,16 +11,15 @@ import altair as alt
 from pretrial.report import format as text
 from pretrial.report.data import ReportData, Row
 from pretrial.report.figures.base import (
-    SHAPES,
     Canvas,
     Chart,
     Figure,
     Panel,
     task_label,
     times,
-    variant_colour,
     variant_legend,
     variant_scale,
+    variant_shape,
 )
 
 
@@ -139,11 +138,7 @@ def _effect_panel(data: ReportData, rows: Sequence[Row]) -> Panel:
                 yOffset=offset,
                 x=x,
                 color=colour,
-                shape=alt.Shape(
-                    "variant:N",
-                    scale=alt.Scale(domain=arms, range=[SHAPES[variant_colour(data, name)] for name in arms]),
-                    legend=None,
-                ),
+                shape=variant_shape(data, arms),
                 tooltip=tips,
             )
         )

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from functools import cached_property
 
+from pretrial.corpus.rules.measures import deeper_end
+
 TAGS = re.compile(
     r"</?(?:p|a|li|ul|ol|div|span|b|i|em|strong|h[1-6]|t[drh]|table|tbody|thead|dl|dt|dd|br|hr|img|blockquote|section"
     r"|sup|sub|small|font|center|body|html|head|title|meta|link|cite|abbr|var|figure|main|nav|header|footer|article"
@@ -112,12 +114,7 @@ class Page:
 
     def deeper_end(self, start: int, indent: int) -> int:
         """End of the run of blank and deeper lines from `start`, without its last blank lines."""
-        end = at = start
-        while at < len(self.lines) and (self.blank[at] or self.indents[at] > indent):
-            at += 1
-            if not self.blank[at - 1]:
-                end = at
-        return end
+        return deeper_end(self.blank, self.indents, start, indent)
 
 
 def _indent(line: str) -> int:
