@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pretrial.corpus.readers.jsonl import read_jsonl, spans
+from pretrial.corpus.readers.parquet import read_parquet
 from pretrial.corpus.readers.record import Record, Reject
 from pretrial.errors import Interrupted, RequestError, RunError
 
@@ -295,3 +296,29 @@ def test_small_files_share_a_shard_which_knows_where_each_begins(
     assert len(several.facts["shards"]) > 2
     assert several.texts == corpus.texts
     assert several.facts["skipped"] == corpus.facts["skipped"]
+
+
+def test_a_value_that_many_rows_share_is_not_held_for_each_of_them(tmp_path: Path) -> None:
+    texts = pa.DictionaryArray.from_arrays(pa.array([0] * 200, pa.int32()), pa.array(["x" * 5_000_000]))
+    path = tmp_path / "bomb.parquet"
+    pq.write_table(
+        pa.table({"text": texts}), path, store_schema=False, compression="zstd", dictionary_pagesize_limit=1 << 30
+    )
+    assert path.stat().st_size < 10_000
+    before = most = pa.total_allocated_bytes()
+    count = 0
+    for record in read_parquet(path, path.name, text="text", id=None):
+        assert isinstance(record, Record)
+        count += 1
+        most = max(most, pa.total_allocated_bytes())
+    assert count == 200
+    assert most - before < 100_000_000, "and not the gigabyte that the rows are"
+
+
+def test_fields_count_for_the_size_of_a_row_group(tmp_path: Path, read: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pretrial.corpus.documents.GROUP_BYTES", 10_000)
+    lines = [json.dumps({"text": f"text {number}", "note": "x" * 1_000}) for number in range(50)]
+    (tmp_path / "x.jsonl").write_text("\n".join(lines))
+    corpus = read("jsonl", "x.jsonl")
+    with pq.ParquetFile(corpus.artefact.file("shard-00000.parquet")) as file:
+        assert 5 <= file.num_row_groups <= 6

@@ -579,3 +579,10 @@ def test_hostile_fields_are_text_in_the_card(corpora: Corpora) -> None:
     assert "&lt;script&gt;&#124;x" in text
     assert "\x1b" not in text
     assert seen.STUDY.split("\n")[1] == "study: seen"
+
+
+def test_the_card_of_a_source_made_from_another_says_what_was_done_to_that_one(corpora: Corpora) -> None:
+    done = r"^\| transform \| strip-comments \| .* \| bare \|$"
+    assert re.search(done, corpora.card("bare"), flags=re.M)
+    assert re.search(done, corpora.card("tiny"), flags=re.M), "tiny is made from bare"
+    assert "strip-comments" not in corpora.card("code").split("## Rules")[1].split("##")[0]

@@ -521,3 +521,15 @@ def test_an_atomic_write_leaves_the_old_text_or_the_new(tmp_path: Path, monkeypa
     with pytest.raises(OSError, match="No space"):
         write_atomically(path, "new")
     assert path.read_text() == "old"
+
+
+def test_a_file_that_can_no_longer_be_read_is_met_though_its_hash_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "text").write_text("a")
+    hashes = FileHashes(tmp_path / "memory")
+    hashes.hash(tmp_path / "text")
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    with pytest.raises(PermissionError) as caught:
+        hashes.hash(tmp_path / "text")
+    assert caught.value.filename == str(tmp_path / "text")

@@ -202,7 +202,7 @@ def read_shard(ctx: StepContext) -> Json:
             tally.documents += 1
             tally.bytes += row["bytes"]
             tally.seen(row)
-            writer.add(row, row["bytes"])
+            writer.add(row, row["bytes"] + len(row["meta"]) + len(row["id"]) + len(row["group"]))
     if ctx.config["read"]["kind"] == "from":
         save_array(ctx.out / ROOTS, np.asarray(roots, np.int64))
     return tally.facts()

@@ -48,20 +48,23 @@ def card(corpora: Corpora, source: str) -> str:
     corpus = corpora.corpus(source)
     config = corpus.manifest["payload"]["config"]
     counted, seen = funnel(corpora, source), inspect(corpora, source, fields=["distribution"], top=ROWS)
+    # What was done to a source it was made from was done to its documents.
+    line = {name: corpora.corpus(name).manifest["payload"]["config"] for name in reversed(_line(corpora, source))}
+    calls = {name: thresholds for one in line.values() for name, _, thresholds in one["filter"]}
     parts = [
         f"# Data card: {markdown(source)}",
         f"A source of the study {markdown(corpora.study.name)}. Content `{corpus.content}`, key `{corpus.key}`.",
         *_what(corpora, source, config, counted),
-        *_steps(config),
+        *_steps(line),
         *_funnel(counted, config["read"]),
         *_rejected(seen["rejected"]),
-        *_licences(config, seen),
+        *_licences(config, calls, seen),
         *_fields(seen["fields"]),
         *_lengths(seen),
         *_near(corpora, seen["near_duplicates"]),
         *_contamination(corpora, seen["contamination"]),
         *_provenance(corpora, source, config, seen),
-        *_limits(config, counted, seen),
+        *_limits(config, calls, counted, seen),
         *_rebuild(corpora, source, counted),
     ]
     return "\n\n".join(parts) + "\n"
@@ -117,15 +120,23 @@ def _inputs(read: Json | None) -> list[tuple[str, str]]:
     return [(f"{read['what']} read", f"{read['count']:,}{size}")]
 
 
-def _steps(config: Json) -> list[str]:
+def _steps(line: Mapping[str, Json]) -> list[str]:
     rows = [
-        (kind, name, str(version), ", ".join(f"{_kebab(key)} {_value(value)}" for key, value in thresholds.items()))
+        (
+            kind,
+            name,
+            str(version),
+            ", ".join(f"{_kebab(key)} {_value(value)}" for key, value in thresholds.items()),
+            *([source] if len(line) > 1 else []),
+        )
+        for source, config in line.items()
         for kind, calls in (("rule", config["filter"]), ("transform", config["transform"]))
         for name, version, thresholds in calls
     ]
     if not rows:
         return ["## Rules", "None: documents are as the reader gave them."]
-    return ["## Rules", "In this order.", _table(("", "name", "version", "thresholds"), rows)]
+    header = ("", "name", "version", "thresholds", *(["for the source"] if len(line) > 1 else []))
+    return ["## Rules", "In this order.", _table(header, rows)]
 
 
 def _funnel(counted: Json, read: Json) -> list[str]:
@@ -168,8 +179,8 @@ def _rejected(rejected: Sequence[Json]) -> list[str]:
     return ["## What was dropped", _table(header, rows), *_more(len(rejected)), *some]
 
 
-def _licences(config: Json, seen: Json) -> list[str]:
-    rule = next((thresholds for name, _, thresholds in config["filter"] if name == "license"), None)
+def _licences(config: Json, rules: Mapping[str, Json], seen: Json) -> list[str]:
+    rule = rules.get("license")
     policy = Policy(tuple(rule["allow"]), rule["unknown"]) if rule is not None else Policy()
     if rule is None:
         said = "No policy was applied. The last column says what the policy `permissive` would allow."
@@ -298,8 +309,7 @@ def _provenance(corpora: Corpora, source: str, config: Json, seen: Json) -> list
     return ["## Provenance", said, _table(header, rows[:ROWS]), whole]
 
 
-def _limits(config: Json, counted: Json, seen: Json) -> list[str]:
-    rules = {name for name, _, _ in config["filter"]}
+def _limits(config: Json, rules: Mapping[str, Json], counted: Json, seen: Json) -> list[str]:
     said = ["Licences are the words of the source, or read off its licence files; nobody checked that they are true."]
     if "redact" not in rules:
         said.append("Personal data and keys were not looked for.")
@@ -324,6 +334,14 @@ def _limits(config: Json, counted: Json, seen: Json) -> list[str]:
     return ["## Limits", "\n".join(f"- {markdown(line)}" for line in said)]
 
 
+def _line(corpora: Corpora, source: str) -> list[str]:
+    """The source, the one it is made from, and so on to the one that is read."""
+    line = [source]
+    while (parent := corpora.source(line[-1]).parent) is not None:
+        line.append(parent)
+    return line
+
+
 def _rebuild(corpora: Corpora, source: str, counted: Json) -> list[str]:
     from ruamel.yaml import YAML
 
@@ -331,10 +349,7 @@ def _rebuild(corpora: Corpora, source: str, counted: Json) -> list[str]:
     yaml = YAML()
     yaml.width = 110
     own = corpora.study.resolved()["sources"]
-    line = [source]
-    while (parent := corpora.source(line[-1]).parent) is not None:
-        line.append(parent)
-    yaml.dump({"sources": {name: own[name] for name in reversed(line)}}, text)
+    yaml.dump({"sources": {name: own[name] for name in reversed(_line(corpora, source))}}, text)
     # The name alone: where the file lies is one machine's.
     study = Path(corpora.study.origin).name if corpora.study.folder else "STUDY"
     folders = _folders(corpora)

@@ -342,8 +342,14 @@ class FileHashes:
         return str(entry[2]) if entry and entry[:2] == [stat.st_size, stat.st_mtime_ns] else None
 
     def hash(self, path: Path) -> str:
-        """The hash, read from the file only when it changed."""
+        """The hash, read from the file only when it changed.
+
+        Raises:
+            OSError: for a file that cannot be read, also where its hash is known.
+        """
         known = self.known(path)
+        if known is not None and not os.access(path, os.R_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
         if known is None:
             stat = path.stat()
             known = hash_file(path)

@@ -417,3 +417,12 @@ def test_hostile_bodies_take_linear_time() -> None:
     for piece in ("<a ", "<a b='", "<!--", "<blockquote>", "<ul><li>", "</li>", "`", "<code>`", "<p>", "&lt;", "<pre>"):
         markdown(piece * (300_000 // len(piece)))
     assert time.process_time() - began < 10
+
+
+@pytest.mark.parametrize("encoding", ["Shift_JIS", "utf-7", "hex", "no-such-thing"])
+def test_a_dump_is_utf_8_whatever_its_first_line_says(threads: Any, encoding: str) -> None:
+    whole = dump(question(1, Title="Über Kaffee", AnswerCount=1), answer(2, 1))
+    declared = whole.replace(b'encoding="utf-8"', f'encoding="{encoding}"'.encode())
+    assert declared != whole
+    assert [record.text for record in records(threads(declared))] == [record.text for record in records(threads(whole))]
+    assert "Über Kaffee" in records(threads(declared))[0].text

@@ -22,7 +22,7 @@ from pretrial.corpus.readers.record import Record
 from pretrial.corpus.rules.stack_v2 import StackAlphabetic, StackLines
 from pretrial.corpus.transforms import TRANSFORMS
 from pretrial.corpus.transforms.code import DropDocstrings, RenameIdentifiers, ShuffleLines, StripComments
-from pretrial.corpus.transforms.lexed import MOST
+from pretrial.corpus.transforms.lexed import BLANK, MOST
 
 MODULES = [textwrap, inspect, ast]
 
@@ -346,3 +346,10 @@ def test_words_are_drawn_evenly() -> None:
     words = Counter(w for item in read_filler("words", 1, 0, 50) for w in item.text.split())  # type: ignore[union-attr]
     assert 3900 < len(words) <= 4096
     assert max(words.values()) < 40
+
+
+@pytest.mark.parametrize("blank", ["\n", " \t\n", "\r\n"])
+def test_thousands_of_blank_lines_are_not_lexed(blank: str) -> None:
+    few, many = (f"int x; // of this\n{blank * count}int y;\n" for count in (BLANK - 2, BLANK + 2))
+    assert StripComments()(few, {"language": "c"}).reason == ""
+    assert StripComments()(many, {"language": "c"}).reason == "ambiguous"

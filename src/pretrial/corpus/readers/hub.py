@@ -276,12 +276,13 @@ def _parquet(
     handle: IO[bytes], name: str, text: str, wanted: Sequence[str] | None, fields: Columns | None
 ) -> Iterator[Item]:
     import pyarrow as pa
-    import pyarrow.parquet as pq
+
+    from pretrial.corpus.readers.parquet import opened, rows_of
 
     first = 0
     try:
         # Ranges of a row group are read together: over the network a request costs more than bytes.
-        file = pq.ParquetFile(handle, pre_buffer=True)
+        file = opened(handle, pre_buffer=True)
         schema = file.schema_arrow
         check_columns(name, schema, text, fields)
         there = None if wanted is None else [text, *(column for column in wanted if has_column(schema, column))]
@@ -296,7 +297,7 @@ def _parquet(
         row = first
         try:
             for batch in file.iter_batches(batch_size=_ROWS, row_groups=[group], columns=columns):
-                for values in _batch_rows(batch):
+                for values in rows_of(batch):
                     row += 1
                     if isinstance(values, str):
                         yield Reject("undecodable", f"{name}:{row}", values)
@@ -313,20 +314,6 @@ def _corrupt(error: Exception, name: str, row: int) -> Reject:
     if isinstance(error, OSError) and (error.errno is not None or type(error) is not OSError):
         raise error
     return Reject("corrupt-file", f"{name}:{row + 1}", excerpt(str(error)))
-
-
-def _batch_rows(batch: Any) -> Iterator[dict[str, Any] | str]:
-    """Rows as maps; one whose strings are not UTF-8 as an excerpt of its error."""
-    try:
-        yield from batch.to_pylist()
-        return
-    except UnicodeDecodeError:
-        pass
-    for index in range(batch.num_rows):
-        try:
-            yield {field: column[index].as_py() for field, column in zip(batch.schema.names, batch, strict=True)}
-        except UnicodeDecodeError as error:
-            yield excerpt(error.object)
 
 
 def _shaped(

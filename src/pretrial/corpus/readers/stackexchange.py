@@ -314,7 +314,8 @@ class _Rows:
     def __init__(self, name: str, line: int) -> None:
         self.items: list[_Post | Item] = []
         self.name, self.line, self.depth = name, line, 0
-        self.parser = expat.ParserCreate()
+        # Dumps are UTF-8; a declaration that says otherwise is not believed, since Python would look its codec up.
+        self.parser = expat.ParserCreate("utf-8")
         self.parser.StartElementHandler = self._start
         self.parser.EndElementHandler = self._end
         # Refused before anything of them is read; an external one is never fetched.

@@ -14,12 +14,15 @@ import re
 import tokenize
 from collections.abc import Iterator
 from functools import cache
+from itertools import groupby
 from typing import Any
 
 from pretrial.corpus.comments import LANGUAGES, spans
 
 MOST = 300_000
 """Characters of the longest text that is lexed: lexers of some languages take quadratic time on hostile ones."""
+BLANK = 1_000
+"""Blank lines in a row that are too many to be lexed: the lexer of C takes quadratic time on them."""
 _LEXERS = {"c-sharp": "csharp", "shell": "bash", "makefile": "make"}
 """Pygments' names where they are not ours."""
 _SLASHED = ("//", "/*")
@@ -89,12 +92,18 @@ def lexed(text: str, language: str) -> Iterator[tuple[int, Any, str]]:
     """(position, kind, value) of each of Pygments' tokens of a text that ends with a line's end.
 
     Raises:
-        AmbiguousError: at the first that is an error; for a text of more than `MOST` characters.
+        AmbiguousError: at the first that is an error; for a text of more than `MOST` characters, or with more than
+            `BLANK` blank lines in a row.
     """
     from pygments.token import Error
 
     if len(text) > MOST:
         raise AmbiguousError(f"{len(text)} characters are more than are lexed")
+    if text.count("\n") > BLANK and any(
+        blank and sum(1 for _ in lines) > BLANK
+        for blank, lines in groupby(text.split("\n"), lambda line: not line.strip())
+    ):
+        raise AmbiguousError(f"more than {BLANK} blank lines in a row are not lexed")
     _check_closed(text, language)
     # PHP without a tag is a part of a file.
     options = ("startinline",) if language == "php" and "<?" not in text else ()
