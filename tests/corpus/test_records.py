@@ -8,6 +8,7 @@ import itertools
 import json
 import math
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
@@ -17,6 +18,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pretrial.corpus import read as reading
 from pretrial.corpus.readers.jsonl import read_jsonl, spans
 from pretrial.corpus.readers.parquet import read_parquet
 from pretrial.corpus.readers.record import Record, Reject
@@ -322,3 +324,17 @@ def test_fields_count_for_the_size_of_a_row_group(tmp_path: Path, read: Any, mon
     corpus = read("jsonl", "x.jsonl")
     with pq.ParquetFile(corpus.artefact.file("shard-00000.parquet")) as file:
         assert 5 <= file.num_row_groups <= 6
+
+
+@pytest.mark.parametrize(("most", "said"), [(3, "names each"), (2, "names the first 2 of each part of the source")])
+def test_the_warning_says_how_much_of_what_was_kept_aside_is_named(
+    tmp_path: Path, read: Any, monkeypatch: pytest.MonkeyPatch, most: int, said: str
+) -> None:
+    monkeypatch.setattr(reading, "QUARANTINED", most)
+    (tmp_path / "x.jsonl").write_text('{"text": "one"}\n' + "broken\n" * 3)
+    corpus = read("jsonl", "x.jsonl")
+    assert len(corpus.quarantine) == most
+    warnings: list[str] = []
+    told = SimpleNamespace(log=len, warn=warnings.append, config={"group": "document"})
+    reading._report(told, "x", corpus.facts)
+    assert warnings[0].endswith(said)

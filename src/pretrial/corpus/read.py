@@ -419,7 +419,8 @@ def _report(ctx: StepContext, name: str, facts: Json) -> None:
         kinds = ", ".join(f"{reason} {count:,}" for reason, count in facts["quarantined"].items())
         ctx.warn(
             f"{name}: {total:,} {'record' if total == 1 else 'records'} could not be used ({kinds}); "
-            "quarantine.parquet beside the corpus names each"
+            "quarantine.parquet beside the corpus names "
+            + ("each" if total <= QUARANTINED else f"the first {QUARANTINED:,} of each part of the source")
         )
     if facts["ungrouped"]:
         ctx.warn(
