@@ -12,7 +12,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 
 from pretrial.corpus.attributes import ATTRIBUTES
 from pretrial.corpus.kinds import ARCHIVES, CHOICES, FILLERS, KINDS, takers, where_of
@@ -35,7 +35,17 @@ TREE = 4
 """Version of how trees of files are read; only the configuration of sources that read them holds it. 2: what a file
 belongs to is counted from the tree's own root. 3: licence files are looked at. 4: what `cap-group` leaves out is
 counted and listed."""
-HELD_OUT = {"share": "2%", "bytes": 262_144, "largest_group": "20%"}
+
+
+class Quota(TypedDict):
+    """How much is held out: a share of a source's bytes, a number of them, the largest group's share."""
+
+    share: str
+    bytes: int
+    largest_group: str
+
+
+HELD_OUT: Quota = {"share": "2%", "bytes": 262_144, "largest_group": "20%"}
 INSTALLED = frozenset(word for kind in KINDS.values() for word in kind.words)
 LANGUAGE_SETS: dict[str, tuple[str, ...]] = {
     "code": tuple(CODE),

@@ -186,7 +186,7 @@ def lm_eval_tasks(parts: dict[str, list[Item]]) -> dict[str, Any]:
 def _import_lm_eval() -> None:
     os.environ.update(OFFLINE)
     import lm_eval.api.model
-    import lm_eval.tasks  # noqa: F401
+    import lm_eval.tasks  # noqa: F401  # used under its full name, once this has loaded it with OFFLINE set
 
 
 def _benchmark_of(lm_eval_task: str) -> str:
@@ -249,7 +249,7 @@ def harness_model(scorer: Scorer, tokenizer: TextTokenizer) -> Any:
     _import_lm_eval()
     from lm_eval.api.model import TemplateLM
 
-    class HarnessModel(TemplateLM):  # type: ignore[misc]
+    class HarnessModel(TemplateLM):  # type: ignore[misc]  # lm-eval is an extra and has no types
         def __init__(self) -> None:
             super().__init__()
             self.truncated = 0

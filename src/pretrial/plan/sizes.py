@@ -145,8 +145,8 @@ def zstd_bytes(head: bytes) -> int | None:
 
 def _held_out(text: float) -> float:
     """Bytes of a trained source that are held out, as `corpus.select` aims at."""
-    least = float(corpus.HELD_OUT["bytes"])  # type: ignore[arg-type]
+    least = float(corpus.HELD_OUT["bytes"])
     if text < 2 * least:
         return text * float(_SMALL_HELD_OUT)
-    share = Fraction(str(corpus.HELD_OUT["share"]).removesuffix("%")) / 100
+    share = Fraction(corpus.HELD_OUT["share"].removesuffix("%")) / 100
     return max(least, text * float(share))

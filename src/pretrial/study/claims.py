@@ -167,7 +167,7 @@ def _finish(
     margin = Margin("relative", 0.0)
     if tail["margin"]:
         try:
-            margin = Margin(*parse_margin(tail["margin"]))  # type: ignore[arg-type]  # one of the kinds
+            margin = Margin(*parse_margin(tail["margin"]))
         except ValueError as error:
             raise RequestError(f"{error}: {text!r}") from None
         if trouble := wrong_margin(margin, metric):

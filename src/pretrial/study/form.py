@@ -120,7 +120,7 @@ def _margin(value: object) -> Margin:
     kind, number = parse_margin(value)
     if number == 0:
         raise ValueError("is 0; nothing is equivalent within nothing")
-    return Margin(kind, number)  # type: ignore[arg-type]  # parse_margin returns one of the kinds
+    return Margin(kind, number)
 
 
 @dataclass(frozen=True)

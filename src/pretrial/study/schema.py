@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pretrial.corpus.kinds import KINDS
 from pretrial.errors import RequestError
 from pretrial.study import families
-from pretrial.study.units import format_margin, format_number, format_share
+from pretrial.study.units import MarginKind, format_margin, format_number, format_share
 
 if TYPE_CHECKING:
     from pretrial.model.spec import ModelSpec
@@ -31,7 +31,6 @@ Clock = Literal["variant", "stage"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Carry = Literal["weights", "optimizer", "data"]
 Holds = Literal["compute", "text", "order"]
-MarginKind = Literal["relative", "points", "bits"]
 ClaimKind = Literal["beats", "equals", "not-worse"]
 
 

@@ -12,6 +12,9 @@ import math
 import re
 from decimal import Decimal
 from fractions import Fraction
+from typing import Literal
+
+MarginKind = Literal["relative", "points", "bits"]
 
 _NUMBER = r"[0-9][0-9_]*(?:\.[0-9]+)?"
 _TOKENS = re.compile(rf"({_NUMBER})\s*([KMBT]?)(?:\s*tokens?)?", re.IGNORECASE)
@@ -126,7 +129,7 @@ def _decimal(value: Fraction) -> str:
     return str(whole) if digits == 0 else f"{whole // 10**digits}.{whole % 10**digits:0{digits}d}"
 
 
-def parse_margin(value: object) -> tuple[str, float]:
+def parse_margin(value: object) -> tuple[MarginKind, float]:
     """A margin: "0.5%" is ("relative", 0.005), "2 points" ("points", 2.0), "0.01 bits" ("bits", 0.01)."""
     if isinstance(value, str) and (match := _MARGIN.fullmatch(value.strip())):
         number = _fraction(match[1])

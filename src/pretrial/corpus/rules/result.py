@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
@@ -51,12 +52,12 @@ Check = tuple[str, float | int | str, bool]
 """What a threshold is called, what was measured, and whether that fails it."""
 
 
-class Measured:
+class Measured(ABC):
     """A rule that changes no text: it measures, and a document goes by the first threshold that fails."""
 
+    @abstractmethod
     def checks(self, text: str, fields: Mapping[str, Any]) -> Iterator[Check]:
         """The thresholds in order; what comes after one that fails is not measured."""
-        raise NotImplementedError
 
     def __call__(self, text: str, fields: Mapping[str, Any]) -> Result:
         """The verdict, as every rule gives it."""
