@@ -45,17 +45,13 @@ def table(name: str, rows: list[tuple[int, int, int]], trained: bool = True) -> 
     return Table(name, trained, columns[:, 0], columns[:, 1], columns[:, 2])
 
 
-def names(count: int) -> list[str]:
-    return [f"package:{index}" for index in range(count)]
-
-
 ROWS = st.lists(st.tuples(st.integers(0, 11), st.integers(0, 40), st.integers(1, 300_000)), min_size=1, max_size=40)
 
 
 @given(st.lists(st.tuples(ROWS, st.booleans()), min_size=1, max_size=4))
 def test_no_group_and_no_copy_stands_on_both_sides(sources: list[tuple[list[tuple[int, int, int]], bool]]) -> None:
     tables = [table(str(index), rows, trained) for index, (rows, trained) in enumerate(sources)]
-    chosen = select(tables, names(12), QUOTA)
+    chosen = select(tables, 12, QUOTA)
     trains: set[int] = set()
     held: set[int] = set()
     train_copies: list[int] = []
@@ -81,7 +77,7 @@ def test_no_group_and_no_copy_stands_on_both_sides(sources: list[tuple[list[tupl
 @given(ROWS, ROWS)
 def test_large_groups_train_and_half_of_a_source_is_never_picked(first: Any, second: Any) -> None:
     tables = [table("a", first), table("b", second)]
-    chosen = select(tables, names(12), QUOTA)
+    chosen = select(tables, 12, QUOTA)
     for one in tables:
         kept = chosen.masks[one.name] != DUPLICATE
         total = one.bytes[kept].sum()
@@ -94,12 +90,12 @@ def test_large_groups_train_and_half_of_a_source_is_never_picked(first: Any, sec
                 assert not chosen.held[group]
 
 
-@given(st.integers(300, 600), st.integers(10_000, 60_000), st.integers(0, 2**32))
+@given(st.integers(300, 600), st.integers(10_000, 60_000), st.integers(0, 2**32 - 1))
 def test_each_source_gets_two_percent_and_a_quarter_megabyte(count: int, size: int, salt: int) -> None:
-    groups = [f"document:{salt}-{index}" for index in range(2 * count)]
-    first = table("a", [(index, index, size) for index in range(count)])
-    second = table("b", [(index + count // 2, 2 * count + index, size // 2) for index in range(count)])
-    chosen = select([first, second], groups, QUOTA)
+    group = np.random.default_rng(salt).permutation(2 * count).tolist()
+    first = table("a", [(group[index], index, size) for index in range(count)])
+    second = table("b", [(group[index + count // 2], 2 * count + index, size // 2) for index in range(count)])
+    chosen = select([first, second], 2 * count, QUOTA)
     for one in (first, second):
         total = int(one.bytes.sum())
         assert chosen.chosen[one.name] >= max(total // 50, 262_144)
@@ -109,12 +105,9 @@ def test_each_source_gets_two_percent_and_a_quarter_megabyte(count: int, size: i
     )
 
 
-def test_groups_are_taken_in_the_order_of_their_hashes() -> None:
-    groups = names(100)
-    one = table("a", [(index, index, 50_000) for index in range(100)])
-    chosen = select([one], groups, QUOTA)
-    order = sorted(range(100), key=lambda index: hashlib.sha256(groups[index].encode()).digest())
-    assert np.flatnonzero(chosen.held).tolist() == sorted(order[:6])
+def test_groups_are_taken_in_the_order_of_their_numbers() -> None:
+    one = table("a", [(99 - index, index, 50_000) for index in range(100)])
+    assert np.flatnonzero(select([one], 100, QUOTA).held).tolist() == list(range(6))
 
 
 def test_a_transfer_domain_keeps_its_copies_and_takes_its_groups() -> None:
@@ -122,19 +115,17 @@ def test_a_transfer_domain_keeps_its_copies_and_takes_its_groups() -> None:
         "a", [(0, 0, 100_000), (1, 1, 100_000), (2, 2, 900_000), *((3 + i, 9 + i, 200_000) for i in range(9))]
     )
     unseen = table("z", [(0, 7, 10), (20, 1, 100_000)], trained=False)
-    chosen = select([trained, unseen], names(21), QUOTA)
+    chosen = select([trained, unseen], 21, QUOTA)
     assert chosen.masks["z"].tolist() == [HELD_OUT, HELD_OUT]
     assert chosen.masks["a"][:2].tolist() == [HELD_OUT, DUPLICATE]
 
 
 def test_a_copy_of_a_dropped_document_in_a_held_out_group_does_not_train() -> None:
-    groups = names(100)
-    order = sorted(range(100), key=lambda index: hashlib.sha256(groups[index].encode()).digest())
-    first, last = order[0], order[-1]
+    first, last = 0, 99
     rows = [(index, index, 50_000) for index in range(100) if index != first]
     # The copy comes first and is kept; the one in the group held out first is dropped.
     one = table("a", [(last, 500, 1_000), (first, 500, 1_000), (first, first, 50_000), *rows])
-    chosen = select([one], groups, QUOTA)
+    chosen = select([one], 100, QUOTA)
     assert chosen.held[first]
     assert not chosen.held[last]
     assert chosen.masks["a"][:3].tolist() == [EXCLUDED, DUPLICATE, HELD_OUT]
@@ -184,6 +175,19 @@ def test_a_selection_is_written_counted_and_iterated(tmp_path: Path, step: Any, 
     ]
     with pytest.raises(ValueError, match="shape"):
         list(iterate.documents(corpus, mask[1:]))
+
+
+def test_groups_are_held_out_in_the_order_of_the_hashes_of_their_names(tmp_path: Path, step: Any, corpora: Any) -> None:
+    inputs = corpora(prose=records("p", 40), news=records("n", 40))
+    config = spec.select_config(["prose", "news"], {"prose", "news"})
+    chosen = step("pretrial.corpus.select:select_documents", tmp_path / "chosen", config=config, inputs=inputs)
+    for name in ("prose", "news"):
+        ordered = sorted(
+            (f"book:{row['book']}" for row in records(name[0], 40)), key=lambda g: hashlib.sha256(g.encode()).digest()
+        )
+        held = [group for group in json.loads(chosen.file("held-out-groups.json").read_text()) if group in ordered]
+        assert len(held) == chosen.facts["sources"][name]["groups"]
+        assert sorted(held) == sorted(ordered[: len(held)])
 
 
 def test_what_a_source_selects_has_its_own_hash(tmp_path: Path, step: Any, corpora: Any) -> None:
@@ -316,7 +320,7 @@ def test_copies_that_no_source_in_use_has_keep_nothing_out_of_training() -> None
     python = Table("web/python", True, web.group[:100], web.copy[:100], web.bytes[:100], "web", np.arange(100))
     wiki = table("wiki", [(300 + n, 100 + n, 20_000) for n in range(100)])
     live = np.arange(200) < 100
-    chosen = select([replace(web, live=live), wiki, python], names(400), QUOTA)
+    chosen = select([replace(web, live=live), wiki, python], 400, QUOTA)
     assert DUPLICATE not in chosen.masks["wiki"].tolist()
     assert chosen.masks["web"][100:].tolist() == [DUPLICATE] * 100
     # Near-duplicates: of two, the one that is in use stays.
@@ -334,7 +338,7 @@ def test_a_derived_text_that_a_held_out_document_has_does_not_train() -> None:
     root = table("code", [(n, n, 20_000) for n in range(200)])
     same = np.arange(200) // 2 + 1_000  # documents 0 and 1 become one text, 2 and 3, …
     stripped = Table("stripped", True, root.group, same, root.bytes // 2, "code", np.arange(200))
-    chosen = select([root, stripped], names(200), QUOTA)
+    chosen = select([root, stripped], 200, QUOTA)
     inherit(chosen, [root, stripped])
     mask = chosen.masks["stripped"]
     assert (mask == HELD_OUT).any()
@@ -349,7 +353,7 @@ def test_a_derived_text_that_a_held_out_document_has_does_not_train() -> None:
 def test_what_leaves_the_parent_leaves_what_is_made_of_it() -> None:
     root = table("code", [(n, n, 20_000) for n in range(100)])
     part = Table("part", True, root.group[10:], root.copy[10:], root.bytes[10:], "code", np.arange(10, 100))
-    chosen = select([root, part], names(100), QUOTA)
+    chosen = select([root, part], 100, QUOTA)
     leave_contaminated(chosen, {"code": np.arange(100) % 2 == 0})
     inherit(chosen, [root, part])
     assert chosen.masks["part"].tolist() == chosen.masks["code"][10:].tolist()
@@ -360,7 +364,7 @@ def test_a_small_part_does_not_keep_its_parent_from_being_held_out() -> None:
     root = table("code", [(n // 5, n, 20_000) for n in range(400)])
     few = np.flatnonzero(root.group % 20 == 0)  # four of eighty groups
     part = Table("part", True, root.group[few], root.copy[few], root.bytes[few], "code", few)
-    chosen = select([root, part], names(80), QUOTA)
+    chosen = select([root, part], 80, QUOTA)
     assert (chosen.masks["code"] == HELD_OUT).any()
     assert (chosen.masks["code"][few] == HELD_OUT).any()
     assert (chosen.masks["code"][few] == TRAIN).any()
@@ -369,7 +373,7 @@ def test_a_small_part_does_not_keep_its_parent_from_being_held_out() -> None:
 def test_a_quota_that_cannot_be_met_is_not_looked_for_in_every_group() -> None:
     large = table("large", [(n, n, 1_000) for n in range(5_000)])
     tiny = table("tiny", [(5_000, 9_000, 10), (5_000, 9_001, 10)])
-    chosen = select([large, tiny], [f"g{n}" for n in range(5_001)], QUOTA)
+    chosen = select([large, tiny], 5_001, QUOTA)
     assert chosen.chosen["tiny"] == 0
     assert chosen.chosen["large"] >= 262_144
     assert chosen.chosen["large"] < 264_000, "no more is held out for the sake of what cannot be"

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pretrial.corpus.near import sorting
-from pretrial.corpus.near.sorting import Sorter
+from pretrial.corpus import sorting
+from pretrial.corpus.sorting import Sorter
 
 VALUES = np.array([0, 1, 2, 3, 2**63, 2**64 - 2, 2**64 - 1], np.uint64)
 

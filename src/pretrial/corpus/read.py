@@ -21,13 +21,11 @@ import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pretrial.corpus.documents import (
@@ -42,11 +40,13 @@ from pretrial.corpus.documents import (
     skipped,
 )
 from pretrial.corpus.items import ROOTS, Derived, Opened, Unkept, items
+from pretrial.corpus.numbering import distinct, name_keys
 from pretrial.corpus.parts import check_split_files, plan
 from pretrial.corpus.pipeline import KEEP, Pipeline
 from pretrial.corpus.readers.record import Record, Reject, Skip, excerpt
 from pretrial.corpus.readers.safety import spelled
 from pretrial.corpus.snapshot import LEFT_OUT
+from pretrial.corpus.sorting import Columns
 from pretrial.corpus.spec import SEMANTICS
 from pretrial.errors import Interrupted, RunError
 from pretrial.execute.context import ArtefactLike, Json, StepContext
@@ -119,11 +119,10 @@ def read_corpus(ctx: StepContext) -> Json:
                 for batch in broken.iter_batches():
                     for row in batch.to_pylist():
                         aside.add(row, 500)
-    names = [_column(ctx.out / shard["file"], "id") for shard in index]
-    groups = [_column(ctx.out / shard["file"], "group") for shard in index]
+    written = [ctx.out / shard["file"] for shard in index]
     facts |= {
-        "repeated_ids": facts["documents"] - pc.count_distinct(pa.chunked_array(names)).as_py(),
-        "groups": pc.count_distinct(pa.chunked_array(groups)).as_py(),
+        "repeated_ids": facts["documents"] - distinct(_keys(written, "id"), ctx.work / "ids"),
+        "groups": distinct(_keys(written, "group"), ctx.work / "groups"),
         "shards": index,
         "rejects": rejects,
         "contents": {"documents": _content(shards)},
@@ -406,10 +405,12 @@ def _by_rule(shards: Iterable[Json], key: str) -> dict[str, dict[str, int]]:
     return {rule: dict(sorted(counts.items())) for rule, counts in total.items()}
 
 
-def _column(path: Path, name: str) -> Any:
-    # Not `read_table`: that takes a folder named `a=b` for a column.
-    with pq.ParquetFile(path) as file:
-        return file.read(columns=[name])[name].combine_chunks()
+def _keys(shards: Iterable[Path], column: str) -> Iterator[Columns]:
+    for path in shards:
+        # Not `read_table`: that takes a folder named `a=b` for a column.
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(columns=[column]):
+                yield name_keys(batch.column(0))
 
 
 def _report(ctx: StepContext, name: str, facts: Json) -> None:

@@ -2,8 +2,9 @@
 
 Guarantees: no group, no exact copy and no near-duplicate that was found of a document stands on both sides, over all
 sources; the result depends on documents' groups, digests and sizes, on what was found of them (near-duplicates,
-benchmark items) and on the study's sources, never on seeds, variants or budgets; texts are not loaded (16 bytes of
-digest, a group number, a size a document). Documents of a derived source have the classes of those they were made of.
+benchmark items) and on the study's sources, never on seeds, variants or budgets; neither texts nor names nor digests
+are held in memory, but numbers: about 75 bytes a document. Documents of a derived source have the classes of those they
+were made of.
 A derived text that is a copy of a held-out one does not train, either. Copies and near-duplicates of a document count
 only where some source in use has it.
 Does not: look for near-duplicates (`near`) or benchmark items (`contamination`), or compare derived sources with each
@@ -30,15 +31,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pretrial.corpus.contamination.hits import contaminated
@@ -53,6 +53,7 @@ from pretrial.corpus.iterate import (
     TRAIN,
 )
 from pretrial.corpus.near.clusters import load_components, touching
+from pretrial.corpus.numbering import digest_keys, name_keys, numbered
 from pretrial.errors import RequestError
 from pretrial.execute.context import ArtefactLike, Json, StepContext
 
@@ -70,11 +71,15 @@ CLASSES = {
 GROUPS = "held-out-groups.json"
 
 _Ints = npt.NDArray[np.int64]
+_Made = TypeVar("_Made")
 
 
 @dataclass(frozen=True)
 class Table:
-    """What is known of one source's documents: groups and digests as numbers shared by all sources."""
+    """What is known of one source's documents: groups and digests as numbers shared by all sources.
+
+    Groups are numbered from 0 in the order in which they are taken to be held out.
+    """
 
     name: str
     trained: bool
@@ -136,7 +141,7 @@ def select_documents(ctx: StepContext) -> Json:
     config = ctx.config
     names = sorted(config["sources"], key=lambda name: config["sources"][name]["priority"])
     corpora = {name: ctx.inputs[f"corpus:{name}"] for name in (*names, *config["derived"])}
-    tables, groups = _load(corpora, config)
+    tables, groups = _load(corpora, config, ctx.work)
     held_out = config["held_out"]
     quota = Quota(_share(held_out["share"]), held_out["bytes"], _share(held_out["largest_group"]))
     selection = select(tables, groups, quota)
@@ -164,8 +169,8 @@ def select_documents(ctx: StepContext) -> Json:
         sources[table.name] = {
             name: {"documents": int((mask == value).sum()), "bytes": int(table.bytes[mask == value].sum())}
             for name, value in CLASSES.items()
-        } | {"groups": int(selection.held[np.unique(table.group)].sum())}
-    held = sorted(groups[index] for index in np.flatnonzero(selection.held))
+        } | {"groups": int((selection.held & _flags(table.group, groups)).sum())}
+    held = sorted(_names(corpora, tables, selection.held))
     (ctx.out / "sources.json").write_text(json.dumps(files, sort_keys=True, ensure_ascii=False) + "\n")
     (ctx.out / GROUPS).write_text(json.dumps(held, ensure_ascii=False, indent=0) + "\n")
     return {"files": files, "contents": contents, "sources": sources, "groups_held_out": len(held)}
@@ -201,14 +206,12 @@ def leave_near(
     most = max((int(numbers.max(initial=-1)) for numbers in components.values()), default=-1)
     taken = np.zeros(most + 2, bool)
     for alive in (True, False):
-        for name, numbered in components.items():
+        for name, component in components.items():
             mask = selection.masks[name]
             some = np.ones(len(mask), bool) if live is None else live[name]
-            rows = np.flatnonzero((mask == TRAIN) & (numbered >= 0) & (some == alive))
-            numbers = numbered[rows]
-            first = np.zeros(len(rows), bool)
-            first[np.unique(numbers, return_index=True)[1]] = True
-            mask[rows[~first | taken[numbers]]] = NEAR_DUPLICATE
+            rows = np.flatnonzero((mask == TRAIN) & (component >= 0) & (some == alive))
+            numbers = component[rows]
+            mask[rows[~_firsts(numbers) | taken[numbers]]] = NEAR_DUPLICATE
             taken[numbers] = True
 
 
@@ -221,30 +224,30 @@ def inherit(selection: Selection, tables: Sequence[Table]) -> None:
             mask[later] = root[later]
 
 
-def select(tables: Sequence[Table], groups: Sequence[str], quota: Quota) -> Selection:
+def select(tables: Sequence[Table], groups: int, quota: Quota) -> Selection:
     """Decide the class of each document; pure.
 
     Args:
         tables: sources that are read, in the order of the study, then derived ones, whose documents have the classes of
             those they were made of, but for copies that only their own texts have.
-        groups: name of each group number.
+        groups: how many groups there are.
         quota: how much to hold out, of each source that is trained on.
     """
     read = [table for table in tables if not table.root]
     derived = [table for table in tables if table.root]
     kept = _first_copies(read)
     kept |= {table.name: kept[table.root][table.made_of] for table in derived}
-    held = np.zeros(len(groups), bool)
+    held = np.zeros(groups, bool)
     for table in read:
         if not table.trained:
             held[table.group] = True
     trained = [table for table in tables if table.trained and (table.used or not table.root)]
     sizes = [_by_group(table, kept[table.name]) for table in trained]
     picked = _Picked(trained, sizes, held, quota)
-    for index in _hash_order(groups, np.flatnonzero(picked.free)):
+    for index in np.flatnonzero(picked.free):
         if not picked.short:
             break
-        picked.consider(index)
+        picked.consider(int(index))
     return Selection(_masks(read, derived, kept, held), held, picked.wanted, picked.chosen)
 
 
@@ -325,22 +328,46 @@ class _Sparse:
 
 def _by_group(table: Table, kept: npt.NDArray[np.bool_]) -> tuple[_Ints, _Ints]:
     """(group, bytes) of the groups of a source's documents that are kept."""
-    numbers, place = np.unique(table.group[kept], return_inverse=True)
-    return numbers, np.bincount(place, table.bytes[kept], len(numbers)).astype(np.int64)
+    group = table.group[kept]
+    numbers = np.flatnonzero(np.bincount(group))
+    # Sums of whole numbers, exact in float64 up to 9 petabytes.
+    return numbers, np.bincount(group, table.bytes[kept])[numbers].astype(np.int64)
 
 
 def _first_copies(tables: Sequence[Table]) -> dict[str, npt.NDArray[np.bool_]]:
     """Whether each document is the first of its copies: of those in use transfer domains first, then in order."""
-    if not tables:
-        return {}
-    copies = np.concatenate([table.copy for table in tables])
-    trained = np.repeat([table.trained for table in tables], [len(table.copy) for table in tables])
-    live = np.concatenate([table.live for table in tables])
-    order = np.lexsort((np.arange(len(copies)), trained, ~live))
-    first = np.zeros(len(copies), bool)
-    first[order[np.unique(copies[order], return_index=True)[1]]] = True
-    cuts = np.cumsum([len(table.copy) for table in tables])[:-1]
-    return {table.name: part for table, part in zip(tables, np.split(first, cuts), strict=True)}
+    kept = {table.name: np.zeros(len(table.copy), bool) for table in tables}
+    taken = np.zeros(_count(table.copy for table in tables), bool)
+    in_turn = sorted(tables, key=lambda table: table.trained)
+    for alive in (True, False):
+        for table in in_turn:
+            rows = np.flatnonzero(table.live == alive)
+            copies = table.copy[rows]
+            kept[table.name][rows[_firsts(copies) & ~taken[copies]]] = True
+            taken[copies] = True
+    return kept
+
+
+def _firsts(numbers: _Ints) -> npt.NDArray[np.bool_]:
+    """Whether each number stands there for the first time."""
+    places = np.arange(len(numbers))
+    at = np.zeros(_count([numbers]), np.int64)
+    # Of several places of a number the one that is written last stays.
+    at[numbers[::-1]] = places[::-1]
+    first: npt.NDArray[np.bool_] = at[numbers] == places
+    return first
+
+
+def _count(arrays: Iterable[_Ints]) -> int:
+    """One more than the largest number."""
+    return 1 + max((int(numbers.max(initial=-1)) for numbers in arrays), default=-1)
+
+
+def _flags(numbers: _Ints, count: int) -> npt.NDArray[np.bool_]:
+    """Whether each number up to a count is there."""
+    there = np.zeros(count, bool)
+    there[numbers] = True
+    return there
 
 
 def _masks(
@@ -350,8 +377,7 @@ def _masks(
     held: npt.NDArray[np.bool_],
 ) -> dict[str, npt.NDArray[np.uint8]]:
     tables = [*read, *derived]
-    copies = 1 + max((int(table.copy.max()) for table in tables if len(table.copy)), default=-1)
-    tainted = np.zeros(copies, bool)
+    tainted = np.zeros(_count(table.copy for table in tables), bool)
     for table in tables:
         # Also copies that were dropped: what they stand in was held out.
         tainted[table.copy[held[table.group]]] = True
@@ -364,54 +390,57 @@ def _masks(
         if table.root:
             # What was made of different documents may have become the same.
             rows = np.flatnonzero((mask == TRAIN) | (mask == HELD_OUT))
-            again = np.ones(len(rows), bool)
-            again[np.unique(table.copy[rows], return_index=True)[1]] = False
-            mask[rows[again]] = DUPLICATE
+            mask[rows[~_firsts(table.copy[rows])]] = DUPLICATE
         masks[table.name] = mask
     return masks
 
 
-def _hash_order(groups: Sequence[str], among: _Ints) -> list[int]:
-    return sorted(map(int, among), key=lambda index: hashlib.sha256(groups[index].encode()).digest())
-
-
-def _load(corpora: Mapping[str, ArtefactLike], config: Mapping[str, Any]) -> tuple[list[Table], list[str]]:
-    """Columns of all corpora without their texts, groups and digests numbered over all of them."""
-    lengths, group_chunks, copy_chunks, sizes = [], [], [], []
-    roots: dict[str, _Ints] = {}
-    for name, corpus in corpora.items():
-        count = 0
-        rows = [np.zeros(0, np.int64)]
-        for shard in corpus.facts["shards"]:
-            with pq.ParquetFile(corpus.file(shard["file"])) as file:
-                columns = file.read(columns=["group", "sha", "bytes"])
-            count += columns.num_rows
-            group_chunks += columns["group"].chunks
-            copy_chunks += columns["sha"].chunks
-            sizes.append(columns["bytes"].to_numpy())
-            if name in config["derived"]:
-                rows.append(np.load(corpus.file(shard["roots"])))
-        lengths.append(count)
-        roots[name] = np.concatenate(rows)
-    cuts = np.cumsum(lengths)[:-1]
-    group, names = _numbered(group_chunks, pa.string())
-    copy, _ = _numbered(copy_chunks, pa.binary(16))
+def _load(corpora: Mapping[str, ArtefactLike], config: Mapping[str, Any], work: Path) -> tuple[list[Table], int]:
+    """What there is of all corpora, and how many groups there are."""
+    lengths = [corpus.facts["documents"] for corpus in corpora.values()]
+    cuts, rows = np.cumsum(lengths)[:-1], sum(lengths)
+    group, groups = numbered(_columns(corpora.values(), "group", name_keys), rows, work / "groups")
+    copy, _ = numbered(_columns(corpora.values(), "sha", digest_keys), rows, work / "copies")
     tables: list[Table] = []
-    for name, of, copies, many in zip(
-        corpora,
-        np.split(group, cuts),
-        np.split(copy, cuts),
-        np.split(np.concatenate(sizes).astype(np.int64), cuts),
-        strict=True,
-    ):
+    for (name, corpus), of, copies in zip(corpora.items(), np.split(group, cuts), np.split(copy, cuts), strict=True):
+        sizes = [np.zeros(0, np.int64), *_columns([corpus], "bytes", lambda column: column.to_numpy())]
+        many = np.concatenate(sizes)
         made = config["derived"].get(name)
         if made is None:
             said = config["sources"][name]
             tables.append(Table(name, said["trained"], of, copies, many, used=said["used"]))
         else:
+            roots = [np.load(corpus.file(shard["roots"])) for shard in corpus.facts["shards"]]
+            made_of = np.concatenate([np.zeros(0, np.int64), *roots])
             trained = config["sources"][made["root"]]["trained"]
-            tables.append(Table(name, trained, of, copies, many, made["root"], roots[name], made["used"]))
-    return [replace(table, live=_live(table, tables)) for table in tables], names.to_pylist()
+            tables.append(Table(name, trained, of, copies, many, made["root"], made_of, made["used"]))
+    return [replace(table, live=_live(table, tables)) for table in tables], groups
+
+
+def _columns(corpora: Iterable[ArtefactLike], column: str, made: Callable[[Any], _Made]) -> Iterator[_Made]:
+    """What is made of a column of all documents, a piece of a shard at a time."""
+    for corpus in corpora:
+        for shard in corpus.facts["shards"]:
+            # Not `read_table`: that takes a folder named `a=b` for a column.
+            with pq.ParquetFile(corpus.file(shard["file"])) as file:
+                for batch in file.iter_batches(columns=[column]):
+                    yield made(batch.column(0))
+
+
+def _names(
+    corpora: Mapping[str, ArtefactLike], tables: Sequence[Table], wanted: npt.NDArray[np.bool_]
+) -> Iterator[str]:
+    """The name of each wanted group, once."""
+    wanted = wanted.copy()
+    for table in tables:
+        at = 0
+        for names in _columns([corpora[table.name]], "group", lambda column: column):
+            numbers = table.group[at : at + len(names)]
+            at += len(names)
+            rows = np.flatnonzero(wanted[numbers])
+            rows = rows[np.unique(numbers[rows], return_index=True)[1]]
+            yield from names.take(rows).to_pylist()
+            wanted[numbers[rows]] = False
 
 
 def _live(table: Table, tables: Sequence[Table]) -> npt.NDArray[np.bool_]:
@@ -421,12 +450,6 @@ def _live(table: Table, tables: Sequence[Table]) -> npt.NDArray[np.bool_]:
         if other.root == table.name and other.used:
             live[other.made_of] = True
     return live
-
-
-def _numbered(chunks: Sequence[Any], kind: Any) -> tuple[_Ints, Any]:
-    encoded = pc.dictionary_encode(pa.chunked_array(chunks, kind)).combine_chunks()
-    encoded = encoded.chunk(0) if isinstance(encoded, pa.ChunkedArray) else encoded
-    return encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64), encoded.dictionary
 
 
 def _share(text: str) -> Fraction:
@@ -442,12 +465,15 @@ def _why_none(table: Table, mask: npt.NDArray[np.uint8]) -> str:
 
 
 def _grouped(table: Table) -> bool:
-    return len(np.unique(table.group)) < len(table.group)
+    return int(np.bincount(table.group).max(initial=0)) > 1
 
 
 def _check(ctx: StepContext, tables: Sequence[Table], selection: Selection) -> None:
     where = ctx.settings.get("where", {})
-    transfer = {index for table in tables if not table.trained for index in np.unique(table.group).tolist()}
+    transfer = np.zeros(len(selection.held), bool)
+    for table in tables:
+        if not table.trained:
+            transfer[table.group] = True
     for table in tables:
         mask = selection.masks[table.name]
         if table.root and not table.used:
@@ -461,7 +487,7 @@ def _check(ctx: StepContext, tables: Sequence[Table], selection: Selection) -> N
                     remedy="Leave one of them out, or put it first in the study file.",
                 )
             continue
-        by_transfer = int(table.bytes[(mask == HELD_OUT) & np.isin(table.group, list(transfer))].sum())
+        by_transfer = int(table.bytes[(mask == HELD_OUT) & transfer[table.group]].sum())
         total = int(table.bytes[mask != DUPLICATE].sum())
         name, chosen, wanted = table.name, selection.chosen[table.name], selection.wanted[table.name]
         if not (mask == TRAIN).any():

@@ -19,8 +19,8 @@ from collections.abc import Generator, Iterable, Iterator
 import numpy as np
 import numpy.typing as npt
 
-from pretrial.corpus.near.sorting import Columns
 from pretrial.corpus.near.spec import LIMIT
+from pretrial.corpus.sorting import Columns
 
 Numbers = npt.NDArray[np.uint64]
 Pairs = tuple[Numbers, Numbers]

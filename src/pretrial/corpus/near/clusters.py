@@ -38,8 +38,8 @@ from pretrial.corpus.documents import save_array
 from pretrial.corpus.near import spec
 from pretrial.corpus.near.candidates import band_keys, bucket_pairs, copies, rare_pairs
 from pretrial.corpus.near.signatures import rows
-from pretrial.corpus.near.sorting import Columns, Sorter
 from pretrial.corpus.near.verify import Shingles
+from pretrial.corpus.sorting import Columns, Sorter
 from pretrial.errors import Interrupted
 from pretrial.execute.context import ArtefactLike, Json, StepContext
 
