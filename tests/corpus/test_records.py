@@ -326,15 +326,28 @@ def test_fields_count_for_the_size_of_a_row_group(tmp_path: Path, read: Any, mon
         assert 5 <= file.num_row_groups <= 6
 
 
-@pytest.mark.parametrize(("most", "said"), [(3, "names each"), (2, "names the first 2 of each part of the source")])
+@pytest.mark.parametrize(
+    ("most", "said"), [(3, "names each"), (2, "names the first 2 of each reason in each part or file")]
+)
 def test_the_warning_says_how_much_of_what_was_kept_aside_is_named(
     tmp_path: Path, read: Any, monkeypatch: pytest.MonkeyPatch, most: int, said: str
 ) -> None:
     monkeypatch.setattr(reading, "QUARANTINED", most)
-    (tmp_path / "x.jsonl").write_text('{"text": "one"}\n' + "broken\n" * 3)
+    (tmp_path / "x.jsonl").write_text('{"text": "one"}\n' + "broken\n" * 3 + "[]\n")
     corpus = read("jsonl", "x.jsonl")
-    assert len(corpus.quarantine) == most
+    listed = [row["reason"] for row in corpus.quarantine]
+    assert listed == ["malformed-json"] * most + ["not-an-object"], "one reason does not hide another"
     warnings: list[str] = []
     told = SimpleNamespace(log=len, warn=warnings.append, config={"group": "document"})
     reading._report(told, "x", corpus.facts)
     assert warnings[0].endswith(said)
+
+
+def test_one_broken_file_does_not_hide_another(tmp_path: Path, read: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "QUARANTINED", 2)
+    for name, broken in (("a", 5), ("b", 1), ("c", 3)):
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps({"text": name}) + "\n" + "broken\n" * broken)
+    corpus = read("jsonl", "*.jsonl")
+    assert len(corpus.facts["shards"]) == 1
+    assert [row["where"].split(":")[0] for row in corpus.quarantine] == ["a.jsonl"] * 2 + ["b.jsonl"] + ["c.jsonl"] * 2
+    assert corpus.facts["quarantined"] == {"malformed-json": 9}

@@ -9,9 +9,9 @@ Does not: remove duplicates or hold anything out (`select`).
 
 A corpus is `shard-00000.parquet` … (columns of `documents.SCHEMA`, in order), `rejects-00000.parquet` … (what rules
 dropped and readers skipped: columns of `documents.REJECTS`) and `quarantine.parquet` (what could not be used: reason,
-where, excerpt; at most 10,000 rows a shard, counts are complete). A corpus that is derived from another has
-`roots-00000.npy` … beside its shards: int64, the number of the document that each goes back to, in the corpus of the
-source that was read.
+where, excerpt; of each reason at most 10,000 rows a shard, or a file where a shard has several; counts are complete).
+A corpus that is derived from another has `roots-00000.npy` … beside its shards: int64, the number of the document that
+each goes back to, in the corpus of the source that was read.
 """
 
 from __future__ import annotations
@@ -139,6 +139,7 @@ def read_shard(ctx: StepContext) -> Json:
     pipeline = Pipeline(ctx.config)
     tally = _Tally(pipeline.steps)
     roots: list[int] = []
+    told: Counter[str] = Counter()  # rejects of the file in hand
     group, license = ctx.config["group"], ctx.config["license"]
     with (
         Writer(ctx.out / _SHARD, SCHEMA) as writer,
@@ -150,6 +151,7 @@ def read_shard(ctx: StepContext) -> Json:
                 raise Interrupted("stopped while reading documents")
             if isinstance(item, Opened):
                 tally.files.append([item.name, tally.documents])
+                told.clear()
                 continue
             if isinstance(item, Skip):
                 tally.skipped[item.reason] += 1
@@ -192,7 +194,8 @@ def read_shard(ctx: StepContext) -> Json:
                     tally.took(out.removed)
             if isinstance(row, Reject):
                 tally.quarantined[row.reason] += 1
-                if tally.quarantined.total() <= QUARANTINED:
+                told[row.reason] += 1
+                if told[row.reason] <= QUARANTINED:
                     aside.add({"reason": row.reason, "where": row.where, "excerpt": row.excerpt}, 500)
                 continue
             if isinstance(item, Derived):
@@ -416,12 +419,12 @@ def _keys(shards: Iterable[Path], column: str) -> Iterator[Columns]:
 def _report(ctx: StepContext, name: str, facts: Json) -> None:
     ctx.log(f"{name}: {in_words(facts)}")
     if facts["quarantined"]:
-        total = sum(facts["quarantined"].values())
+        total, most = sum(facts["quarantined"].values()), max(facts["quarantined"].values())
         kinds = ", ".join(f"{reason} {count:,}" for reason, count in facts["quarantined"].items())
         ctx.warn(
             f"{name}: {total:,} {'record' if total == 1 else 'records'} could not be used ({kinds}); "
             "quarantine.parquet beside the corpus names "
-            + ("each" if total <= QUARANTINED else f"the first {QUARANTINED:,} of each part of the source")
+            + ("each" if most <= QUARANTINED else f"the first {QUARANTINED:,} of each reason in each part or file")
         )
     if facts["ungrouped"]:
         ctx.warn(

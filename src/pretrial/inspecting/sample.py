@@ -136,7 +136,7 @@ def _counts(counts: Mapping[str, int]) -> str:
 
 
 def _quarantined(corpus: ArtefactLike, reason: str, n: int | None, seed: int, *, listed: bool) -> Json:
-    """What could not be used, by its place: of each shard the first 10,000 are listed."""
+    """What could not be used, by its place: of each reason the first 10,000 of a shard, or of a file, are listed."""
     counted: Mapping[str, int] = corpus.facts["quarantined"]
     if reason and reason not in counted:
         said = f"Reasons here: {_counts(counted)}." if counted else "Nothing was quarantined here."
