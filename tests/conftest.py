@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import importlib
 import json
 import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,8 +17,18 @@ import pytest
 
 # Set before torch is loaded: threads that spin while they wait take the processor from whoever else runs tests.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Where the environment forbids it, each of the many processes of the tests would compile the package anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 import smoke
+
+sys.dont_write_bytecode = False
+
+
+def pytest_collection_finish() -> None:
+    """What has been collected stays to the end: rubbish is not looked for among it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

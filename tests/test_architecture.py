@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,7 @@ EXCEPTIONS = {("plan", "mixture.stream")}
 """docs/decisions.md, section 12: draws and shares are read off the code that trains."""
 
 
+@cache
 def modules() -> list[tuple[str, Path]]:
     """(dotted name below `pretrial`, path) of every module."""
     return [(".".join(path.relative_to(SRC).with_suffix("").parts), path) for path in sorted(SRC.rglob("*.py"))]

@@ -253,7 +253,7 @@ whole_numbers = st.integers(2, 5).flatmap(
 """Differences of accuracies: ties and sums of exactly zero are common."""
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(whole_numbers)
 def test_tied_and_whole_numbers_keep_the_symmetries(rows: list[list[int]]) -> None:
     d = np.array(rows, dtype=float)

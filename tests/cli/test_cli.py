@@ -109,14 +109,14 @@ def test_a_folder_is_no_study(cli: Cli, tmp_path: Path) -> None:
     assert str(tmp_path) in said.err
 
 
-def test_an_empty_corpus_fails_the_run_and_names_the_source(place: Place) -> None:
+def test_an_empty_corpus_fails_the_run_and_names_the_source(cli: Cli, place: Place) -> None:
     (place.folder / "empty.jsonl").write_text("")
     place.edit("code.jsonl", "empty.jsonl")
-    done = place.call("run", "--workers", "1")
-    assert done.returncode == 1
-    assert f"pretrial: {place.study}:12: corpus code failed: code: no document is left" in done.stderr
-    assert "Traceback" not in done.stderr
-    assert "\x1b" not in done.stderr + done.stdout
+    said = cli("run", place.study, *places(place), "--workers", "1")
+    assert said.code == 1
+    assert f"pretrial: {place.study}:12: corpus code failed: code: no document is left" in said.err
+    assert "Traceback" not in said.err
+    assert "\x1b" not in said.err + said.out
 
 
 @pytest.mark.parametrize(("number", "code"), [(errno.ENOSPC, 1), (errno.EROFS, 2), (errno.EACCES, 2)])

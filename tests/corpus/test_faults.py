@@ -1032,9 +1032,11 @@ def measured(function: str, out: Path, **given: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("packed", [False, True])
 def test_a_line_of_more_than_100_mb_is_one_reject_and_takes_bounded_memory(tmp_path: Path, packed: bool) -> None:
-    data = lines({"text": "before"}) + b'{"text": "' + b"x" * 150_000_000 + b'"}\n' + lines({"text": "behind"})
+    # Digits without order: packed well, but by no more than a text.
+    long = random.Random(0).randbytes(75_000_000).hex().encode()
+    data = lines({"text": "before"}) + b'{"text": "' + long + b'"}\n' + lines({"text": "behind"})
     (tmp_path / "x.jsonl").write_bytes(zstandard.compress(data) if packed else data)
-    del data
+    del data, long
     config = shard({"kind": "jsonl"}, {"file": "x.jsonl"})
     made = measured(
         "pretrial.corpus.read:read_shard",
@@ -1189,4 +1191,7 @@ def test_killed_at_any_moment_corpora_end_the_same(folder: Path, tmp_path: Path)
     for name in ("tmp", "work", "quarantine"):
         assert not list((tmp_path / "killed" / "store" / name).iterdir()), name
     finished = [event["step"] for event in events("killed") if event["event"] == "finished"]
-    assert sorted(finished) == sorted(steps), "no step is finished twice"
+    assert len(set(finished)) == len(finished), "no step is finished twice"
+    # A kill may come between a step's last word to the store and its line in the log.
+    assert len(set(steps) - set(finished)) <= sum(killed)
+    assert set(finished) <= set(steps)

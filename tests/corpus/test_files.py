@@ -30,7 +30,7 @@ from pretrial.corpus.readers.docstrings import docstrings, without_docstrings
 from pretrial.corpus.rules import stack_v2
 from pretrial.errors import RequestError, RunError
 
-SMALL = {"cap_file": 20_000, "cap_group": 60_000}
+SMALL = {"cap_file": 20_000, "cap_group": 24_000}
 
 
 def test_the_papers_languages_are_all_there_and_no_extension_has_two() -> None:
@@ -309,9 +309,8 @@ def test_without_docstrings_every_other_byte_stays() -> None:
     assert without_docstrings(bare) == bare
 
 
-def _undocumented(source: str) -> str:
+def _undocumented(tree: ast.Module) -> str:
     """What a module does, without docstrings and the `pass` that stands for them: an independent account."""
-    tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             if ast.get_docstring(node, clean=False) is not None:
@@ -323,15 +322,15 @@ def _undocumented(source: str) -> str:
 @pytest.mark.filterwarnings("ignore::SyntaxWarning", "ignore::DeprecationWarning")
 def test_the_standard_library_means_the_same_without_docstrings() -> None:
     root = Path(sysconfig.get_path("stdlib"))
-    for path in [*sorted(root.glob("[a-d]*.py")), *sorted(root.glob("asyncio/*.py"))]:
+    for path in [*sorted(root.glob("[ab]*.py")), *sorted(root.glob("asyncio/*.py"))]:
         text = path.read_text(encoding="utf-8")
-        bare = without_docstrings(text)
-        assert _undocumented(bare) == _undocumented(text), path
+        bare = ast.parse(without_docstrings(text))
         assert all(
             ast.get_docstring(node) is None
-            for node in ast.walk(ast.parse(bare))
+            for node in ast.walk(bare)
             if hasattr(node, "body") and isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
         )
+        assert _undocumented(bare) == _undocumented(ast.parse(text)), path
 
 
 def test_python_that_does_not_parse_is_kept_aside(tmp_path: Path, read: Any) -> None:
@@ -359,7 +358,7 @@ def test_the_installation_is_prose_and_code_by_package(read: Any) -> None:
     by_package: dict[str, int] = {}
     for row in code.rows:
         by_package[row["group"]] = by_package.get(row["group"], 0) + row["bytes"]
-    assert max(by_package.values()) <= 60_000
+    assert max(by_package.values()) <= 24_000
     meta = json.loads(code.rows[0]["meta"])
     assert meta.keys() == {"distribution", "language", "license", "package", "path"}
 

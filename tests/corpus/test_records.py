@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import decimal
 import gzip
 import hashlib
 import itertools
@@ -20,8 +22,9 @@ from hypothesis import strategies as st
 
 from pretrial.corpus import read as reading
 from pretrial.corpus.readers.jsonl import read_jsonl, spans
-from pretrial.corpus.readers.parquet import read_parquet
+from pretrial.corpus.readers.parquet import opened, read_parquet, rows_of
 from pretrial.corpus.readers.record import Record, Reject
+from pretrial.corpus.readers.safety import Limits
 from pretrial.errors import Interrupted, RequestError, RunError
 
 RECORDS = [
@@ -122,11 +125,11 @@ def test_what_could_not_be_used_is_warned_of_once_with_counts(tmp_path: Path, re
 
 @pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress])
 def test_a_cut_file_gives_its_readable_part_and_says_so(tmp_path: Path, read: Any, pack: Any) -> None:
-    data = b"".join(b'{"text": "%032x"}\n' % (i * 0x9E3779B97F4A7C15) for i in range(20_000))
+    data = b"".join(b'{"text": "%032x"}\n' % (i * 0x9E3779B97F4A7C15) for i in range(8_000))
     whole = pack(data)
     (tmp_path / "x.jsonl.zst").write_bytes(whole[: len(whole) // 2])
     corpus = read("jsonl", "x.jsonl.zst")
-    assert 1_000 < corpus.facts["documents"] < 20_000
+    assert 1_000 < corpus.facts["documents"] < 8_000
     assert corpus.facts["quarantined"] == {"truncated-file": 1}
     (tmp_path / "x.jsonl.zst").write_bytes(whole + b"trailing rubbish")
     assert read("jsonl", "x.jsonl.zst").facts["quarantined"] == {"corrupt-file": 1}
@@ -300,12 +303,25 @@ def test_small_files_share_a_shard_which_knows_where_each_begins(
     assert several.facts["skipped"] == corpus.facts["skipped"]
 
 
-def test_a_value_that_many_rows_share_is_not_held_for_each_of_them(tmp_path: Path) -> None:
-    texts = pa.DictionaryArray.from_arrays(pa.array([0] * 200, pa.int32()), pa.array(["x" * 5_000_000]))
+SHARED = pa.DictionaryArray.from_arrays(pa.array([0] * 200, pa.int32()), pa.array(["x" * 5_000_000]))
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"text": SHARED},
+        {"text": pa.array(["short"] * 200), "others": pa.ListArray.from_arrays(range(201), SHARED)},
+        {"text": pa.array(["short"] * 200), "meta": pa.StructArray.from_arrays([SHARED], ["note"])},
+        {
+            "text": pa.array(["short"] * 200),
+            "bytes": pa.DictionaryArray.from_arrays(pa.array([0] * 200, pa.int32()), pa.array([b"x" * 5_000_000])),
+        },
+    ],
+    ids=["text", "list", "struct", "binary"],
+)
+def test_a_value_that_many_rows_share_is_not_held_for_each_of_them(tmp_path: Path, columns: dict[str, Any]) -> None:
     path = tmp_path / "bomb.parquet"
-    pq.write_table(
-        pa.table({"text": texts}), path, store_schema=False, compression="zstd", dictionary_pagesize_limit=1 << 30
-    )
+    pq.write_table(pa.table(columns), path, store_schema=False, compression="zstd", dictionary_pagesize_limit=1 << 30)
     assert path.stat().st_size < 10_000
     before = most = pa.total_allocated_bytes()
     count = 0
@@ -315,6 +331,60 @@ def test_a_value_that_many_rows_share_is_not_held_for_each_of_them(tmp_path: Pat
         most = max(most, pa.total_allocated_bytes())
     assert count == 200
     assert most - before < 100_000_000, "and not the gigabyte that the rows are"
+
+
+def test_a_row_group_that_unpacks_to_far_more_than_it_should_is_one_reject(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.parquet"
+    with pq.ParquetWriter(path, pa.schema([("text", pa.string())]), compression="zstd", use_dictionary=False) as writer:
+        for texts in (["first"], ["x" * 100_000] * 20, ["last"]):
+            writer.write_table(pa.table({"text": texts}))
+    group = pq.ParquetFile(path).metadata.row_group(1).column(0)
+    ratio = group.total_uncompressed_size // group.total_compressed_size
+
+    def read_with(**limits: int) -> list[Record | Reject]:
+        found = list(read_parquet(path, "f", text="text", id=None, limits=Limits(**limits)))
+        return [one for one in found if isinstance(one, Record | Reject)]
+
+    assert all(isinstance(one, Record) for one in read_with(ratio_from=1000, ratio=ratio + 1))
+    assert all(isinstance(one, Record) for one in read_with(ratio_from=10_000_000, ratio=ratio))
+    first, bomb, last = read_with(ratio_from=1000, ratio=ratio)
+    assert isinstance(first, Record)
+    assert isinstance(last, Record)
+    assert bomb == Reject(
+        "archive-bomb", "f:2", f"{group.total_uncompressed_size} bytes unpacked from {group.total_compressed_size}"
+    )
+
+
+def test_every_kind_of_column_is_read_as_it_was_written(tmp_path: Path) -> None:
+    """Texts and bytes are taken as they are stored, at any depth: nothing may come out differently for it."""
+    rows = [
+        {
+            "text": f"text {n % 3}",
+            "bytes": bytes([n]),
+            "list": ["a", None, str(n)],
+            "map": [("k", str(n))],
+            "deep": [{"s": [str(n)], "n": n}],
+            "price": decimal.Decimal(n) / 100,
+            "when": datetime.date(2026, 1, 1 + n),
+            "none": None,
+        }
+        for n in range(10)
+    ]
+    schema = pa.schema(
+        {
+            "text": pa.string(),
+            "bytes": pa.binary(),
+            "list": pa.list_(pa.string()),
+            "map": pa.map_(pa.string(), pa.string()),
+            "deep": pa.list_(pa.struct({"s": pa.list_(pa.large_string()), "n": pa.int64()})),
+            "price": pa.decimal128(30, 2),
+            "when": pa.date32(),
+            "none": pa.null(),
+        }
+    )
+    pq.write_table(pa.Table.from_pylist(rows, schema), tmp_path / "all.parquet")
+    file = opened(tmp_path / "all.parquet")
+    assert [row for batch in file.iter_batches() for row in rows_of(batch)] == rows
 
 
 def test_fields_count_for_the_size_of_a_row_group(tmp_path: Path, read: Any, monkeypatch: pytest.MonkeyPatch) -> None:

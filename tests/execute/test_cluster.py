@@ -283,6 +283,22 @@ def test_local_work_does_not_load_ray() -> None:
     assert done.stdout == "False\n", done.stderr
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_no_process_for_the_dashboard_is_started_and_ray_is_as_it_was(
+    monkeypatch: pytest.MonkeyPatch, there: bool
+) -> None:
+    services = SimpleNamespace(start_api_server=lambda: ("http://127.0.0.1:8265", "a process")) if there else object()
+    monkeypatch.setitem(sys.modules, "ray._private.services", services)
+    before = dict(vars(services)) if there else {}
+    found = None
+    with contextlib.suppress(ConnectionError), cluster._without_dashboard():
+        if there:
+            found = services.start_api_server(False, raise_on_failure=False)
+        raise ConnectionError
+    assert found == ((None, None) if there else None)
+    assert not there or vars(services) == before
+
+
 # -- a cluster ---------------------------------------------------------------------------------------------------------
 
 
@@ -520,6 +536,38 @@ def test_stopped_at_once_the_cluster_stops_too_and_leaves_nothing_half_made(
         assert time.monotonic() - started < 20
     bench.store.clean()
     assert not list((bench.store.root / "tmp").iterdir())
+
+
+ASKED = """\
+import os, sys
+
+
+def heard(event, arguments):
+    if event not in ("socket.connect", "socket.getaddrinfo"):
+        return
+    where = arguments[1][0] if event == "socket.connect" and isinstance(arguments[1], tuple) else arguments[0]
+    if where in ("169.254.169.254", "metadata.google.internal"):
+        with open(os.environ["ASKED"], "a") as file:
+            print(sys.argv[0], where, file=file)
+
+
+sys.addaudithook(heard)
+"""
+
+
+@pytest.mark.slow
+def test_a_cluster_that_is_started_here_asks_no_cloud(tmp_path: Path) -> None:
+    pytest.importorskip("ray", reason="needs the cluster extra")
+    (tmp_path / "sitecustomize.py").write_text(ASKED)
+    script = (
+        "import sys, time\nfrom pathlib import Path\nfrom pretrial.execute.cluster import RayPool\n"
+        "from pretrial.store.artefacts import Store\nstore = Store(Path(sys.argv[1]))\nstore.prepare()\n"
+        "pool = RayPool('local', store)\ntime.sleep(float(sys.argv[2]))\npool.close()"
+    )
+    environment = {"PYTHONPATH": f"{tmp_path}:{smoke.SRC}", "ASKED": str(tmp_path / "asked")}
+    done = smoke.call([sys.executable, "-c", script, str(tmp_path / "store"), "4"], tmp_path, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "asked").exists(), (tmp_path / "asked").read_text()
 
 
 @pytest.mark.slow

@@ -29,11 +29,17 @@ def found(study: Study, graph: Graph, runner: Any, registered: History | None = 
     return find(study, graph, runner, registered, **{**given, **options})
 
 
+_found: list[Findings] = []
+
+
 @pytest.fixture
 def whole(build: Build, plan: Plan, kept: Keep) -> Findings:
-    study = build()
-    graph = plan(study)
-    return found(study, graph, kept(graph))
+    """What is found where nothing is missing; found once, so no test may change it."""
+    if not _found:
+        study = build()
+        graph = plan(study)
+        _found.append(found(study, graph, kept(graph)))
+    return _found[0]
 
 
 def rows(data: ReportData, **match: Any) -> list[Any]:

@@ -41,7 +41,7 @@ def test_a_run_makes_a_damaged_evaluation_again(finished: Place) -> None:
     from pretrial.plan.registration import History
 
     whole = finished.trial().findings()
-    for path in sorted((finished.store / "artefacts/bits-per-byte").glob("*/items.parquet")):
+    for path in sorted((finished.store / "artefacts/bits-per-byte").glob("*/items.parquet"))[::10]:
         flip(path)
     trial = finished.trial()
     graph, runner, record = trial._kept()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections import Counter
@@ -14,15 +15,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
+from rich.console import Console
 
 import seen
 from pretrial.errors import RequestError
 from pretrial.inspecting.card import file_name
 from pretrial.inspecting.corpora import Corpora
-from pretrial.inspecting.distributions import described, histogram, inspect, numbers
+from pretrial.inspecting.distributions import FIELDS, described, histogram, inspect, numbers
 from pretrial.inspecting.funnel import folded, in_steps, role
 from pretrial.inspecting.rows import pick
 from pretrial.inspecting.sample import NAMES
+from pretrial.inspecting.terminal import print_inspection
 from pretrial.inspecting.text import fenced, markdown, shown
 from seen import HOSTILE, ITEM, Seen
 
@@ -372,6 +375,29 @@ def test_fields_that_no_document_has_are_said_with_those_there_are(corpora: Corp
     said = corpora.inspect("web", fields=["foo"])
     assert (said["fields"]["foo"]["distinct"], said["fields"]["foo"]["without"]) == (0, said["documents"])
     assert said["field_names"] == ["language", "license", "site", "thread", "url"]
+
+
+def test_a_source_whose_records_have_no_fields_has_no_distribution_of_them(corpora: Corpora) -> None:
+    said = corpora.inspect("mail")
+    assert (said["fields"], said["field_names"]) == ({}, [])
+    output = io.StringIO()
+    console = Console(file=output, width=100)
+    print_inspection(console, said)
+    assert not set(FIELDS) & set(re.findall(r"[a-z]+", output.getvalue()))
+
+
+def test_the_terminal_shows_no_hidden_character_of_a_field_or_reason(corpora: Corpora) -> None:
+    said = corpora.inspect("web", top=3)
+    said["fields"]["\x1b[2Jfield"] = said["fields"]["license"] | {
+        "values": [{"value": "MIT\x1b[31m\u202e", "documents": 1, "bytes": 2}]
+    }
+    said["rejected"].append({"step": "keep \x07", "reason": "\x1b[2J", "documents": 1, "listed": False})
+    output = io.StringIO()
+    console = Console(file=output, width=100)
+    print_inspection(console, said)
+    shown = output.getvalue()
+    assert all(spelled in shown for spelled in (r"\x1b[2Jfield", r"MIT\x1b[31m\u202e", r"keep \x07, \x1b[2J"))
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\u202e]", shown)
 
 
 def test_the_bound_of_missed_pairs_is_that_of_the_settings(corpora: Corpora) -> None:

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import random
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 from tokenizers import Tokenizer
 
 import seen
 from pretrial.errors import RequestError
 from pretrial.inspecting.corpora import Corpora
 from pretrial.inspecting.rows import read_rows
-from pretrial.inspecting.trace import _document, _listed, origin
+from pretrial.inspecting.terminal import _edited, print_trace
+from pretrial.inspecting.trace import _document, _listed, edits, origin
 from pretrial.mixture.stream import course_stream
 from seen import Seen
 
@@ -218,6 +222,69 @@ def test_before_anything_was_tokenised_the_run_is_named(place: Seen) -> None:
     with pytest.raises(RequestError) as raised:
         place.trial(path).corpora().trace("trunk", 0)
     assert str(raised.value) == f"the tokens of trunk have not been made yet\n  Run: pretrial run {path}"
+
+
+def test_what_edits_texts_is_said_with_whether_it_did(corpora: Corpora) -> None:
+    found = {}
+    for token in range(0, 38_400, CONTEXT):
+        said = corpora.trace("trunk", token, seed=1)
+        found.setdefault((said["source"], said["changed"]), said)
+    assert set(found) == {("web", None), ("code", None), ("tiny", True)}
+    assert [found[key]["edited"] for key in (("web", None), ("code", None))] == [[], []]
+    assert found["tiny", True]["edited"] == [{"source": "bare", "step": "strip-comments"}]
+    assert "  edited by: strip-comments; the text differs from that of code\n" in printed(found["tiny", True])
+    assert "  edited by: strip-comments; the text is still that of code\n" in printed(
+        found["tiny", True] | {"changed": False}
+    )
+    assert "  edited by: no step; the text is as it was read\n" in printed(found["web", None])
+
+
+@pytest.mark.parametrize("width", [72, 80, 120])
+def test_a_digest_and_a_name_are_shown_whole(corpora: Corpora, width: int) -> None:
+    said = corpora.trace("trunk", 5_000, seed=1)
+    said["origin"] |= {"name": "folder/" * 12 + "file.jsonl", "revision": "5" * 40}
+    said["origin"]["others"] = [{"name": "other/" * 12 + "file.jsonl"}]
+    lines = printed(said, width).split("\n")
+    assert any(said["origin"]["sha256"] in line for line in lines), "in one line, to be copied"
+    assert any("5" * 40 in line for line in lines)
+    whole = "".join(line.strip() for line in lines)
+    assert said["origin"]["name"] in whole
+    assert said["origin"]["others"][0]["name"] in whole
+
+
+def test_steps_that_edit_are_those_of_the_whole_line_in_order() -> None:
+    """Rules count where they took something out of some document; what a cap cut is not counted, so it always does."""
+
+    def corpus(parent: str | None, removed: dict[str, Any], **config: Any) -> SimpleNamespace:
+        whole = {"read": {}, "filter": [], "transform": [], **config}
+        made = SimpleNamespace(manifest={"payload": {"config": whole}}, facts={"removed": removed})
+        return SimpleNamespace(parent=parent, made=made)
+
+    sources = {
+        "pages": corpus(
+            None, {"c4-lines": {"short": 9}}, filter=[["c4-page", 1, {}], ["c4-lines", 1, {}], ["redact", 1, {}]]
+        ),
+        "bare": corpus("pages", {}, transform=[["strip-comments", 1, {}], ["rename", 1, {}]]),
+        "capped": corpus("bare", {}, read={"cap_file": 100, "drop_docstrings": True}),
+    }
+    fake: Any = SimpleNamespace(source=sources.__getitem__, corpus=lambda name: sources[name].made)
+    assert [(one["source"], one["step"]) for one in edits(fake, "capped")] == [
+        ("pages", "c4-lines"),
+        ("bare", "strip-comments"),
+        ("bare", "rename"),
+        ("capped", "drop-docstrings"),
+        ("capped", "cap-file"),
+    ]
+    said = _edited({"edited": edits(fake, "pages"), "changed": None})
+    assert said == "c4-lines, where there was something to change"
+    several = _edited({"edited": edits(fake, "bare"), "changed": True, "root": {"source": "pages"}})
+    assert several.startswith("c4-lines (pages), strip-comments (bare), rename (bare); the text differs")
+
+
+def printed(said: dict[str, Any], width: int = 120) -> str:
+    output = io.StringIO()
+    print_trace(Console(file=output, width=width), said)
+    return output.getvalue()
 
 
 def test_equal_files_are_told_apart_by_their_place(place: Seen, tmp_path: Path) -> None:

@@ -593,3 +593,11 @@ def hostile() -> ReportData:
         matches=[{**row, "document": HOSTILE, "item": HOSTILE, "excerpt": HOSTILE} for row in data.matches],
         environment=[{"name": HOSTILE, "value": HOSTILE}],
     )
+
+
+@pytest.fixture(scope="session")
+def hostile_report(hostile: ReportData, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """That study's folder, written once."""
+    out = tmp_path_factory.mktemp("hostile") / "report"
+    write_report(out, hostile)
+    return out

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pretrial.corpus.readers.safety import spelled
 from pretrial.report import tables
 from pretrial.report.data import ReportData
 
@@ -52,6 +53,17 @@ def test_headers_are_the_columns(data: ReportData) -> None:
         assert "\r" not in made
 
 
+def test_what_moves_a_cursor_is_spelled_out_in_every_table(data: ReportData) -> None:
+    assert tables.cell("MIT\x1b[2J \u202e é \ud800") == r"MIT\x1b[2J \u202e é \ud800"
+    assert tables.cell(["a\rb", "c"]) == r"a\x0db; c"
+    odd: Any = {**data.licences[0], "license": "CC\x1b]0;title\x07", "source": "a\nb"}
+    columns, rows, _ = tables.small_tables(dataclasses.replace(data, licences=[odd]))["licences"]
+    written = tables.csv_text(columns, rows)
+    assert r"CC\x1b]0;title\x07" in written
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", written)
+    assert len(written.splitlines()) == 2
+
+
 def test_rows_stand_in_one_order_whatever_order_they_came_in(data: ReportData) -> None:
     turned = dataclasses.replace(
         data, results=data.results[::-1], comparisons=data.comparisons[::-1], ledger=data.ledger
@@ -84,9 +96,12 @@ def test_cells() -> None:
     assert tables.cell(pa.scalar(0.1).as_py()) == "0.1"
 
 
-@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\0")))
-def test_any_text_survives_csv(name: str) -> None:
-    assert read(tables.csv_text(["a", "b"], [{"a": name, "b": 1}])) == [{"a": name, "b": "1"}]
+@given(st.text(st.characters()))
+def test_any_text_that_can_be_seen_survives_csv_and_the_rest_is_spelled_out(name: str) -> None:
+    written = spelled(name)
+    assert read(tables.csv_text(["a", "b"], [{"a": name, "b": 1}])) == [{"a": written, "b": "1"}]
+    seen = re.sub("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]", "", name)
+    assert tables.cell(seen) == seen
 
 
 def test_items_are_sorted_and_typed_and_the_same_bytes(

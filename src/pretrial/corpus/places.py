@@ -22,6 +22,8 @@ import re
 import stat
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from functools import cache
 from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
@@ -33,12 +35,16 @@ from pretrial.errors import RequestError
 
 _FOLDER = re.compile(r"\{([a-z][a-z0-9_]*)\}")
 _VARIABLE = "PRETRIAL_DATA_NAME"
+_SYSTEM = ("/proc", "/sys", "/sys/kernel/debug", "/sys/kernel/tracing")
 _UNSEEN = frozenset({".git", ".hg", ".svn", "__pycache__"})
 
 
 FAULTS = {
+    "damaged-repository": "the revision asked for, or a pack in which it may be, is broken or cannot be opened",
     "dangling-link": "a link that leads nowhere",
+    "linked-repository": "a link to a repository; links are not followed",
     "not-a-file": "a folder, pipe, socket or device in the place of a file",
+    "system-file": "a file of /proc or /sys, whose bytes the system makes up while it is read",
     "unreadable-file": "it could not be opened and read",
     "unreadable-folder": "it could not be listed; nothing that lies in it was read",
     "unreadable-repository": "the revision asked for could not be found in it",
@@ -126,9 +132,9 @@ def found(read: Mapping[str, Any], settings: Mapping[str, Any]) -> list[Place]:
             what = "no file matches" if glob.has_magic(pattern) else "there is no file"
             raise RequestError(f"{what} {root / pattern}", where=where, remedy="Check the path and --data DIR.")
         if kind == "repositories":
-            for path in _repositories(matches):
+            for path, fault in _repositories(matches, literal=literal):
                 name = _name(path, root)
-                places.setdefault(_plain(path), (name, index, name, literal and path == matches[0], ""))
+                places.setdefault(_plain(path), (name, index, name, literal and path == matches[0], fault))
             if not places:
                 raise RequestError(
                     f"{root / pattern} holds no git repository",
@@ -251,23 +257,39 @@ def _files(matches: list[Path], pattern: str, literal: bool, where: str | None) 
 def _fault(path: Path) -> str:
     """Why something is no file that can be opened without waiting for it; empty where it is one."""
     try:
-        mode = path.stat().st_mode
+        status = path.stat()
     except OSError:
         return "dangling-link" if path.is_symlink() else "unreadable-file"
-    return "" if stat.S_ISREG(mode) else "not-a-file"
+    if not stat.S_ISREG(status.st_mode):
+        return "not-a-file"
+    # They call themselves regular; some (/proc/kmsg) make who reads them wait for ever.
+    return "system-file" if status.st_dev in _system_devices() else ""
 
 
-def _repositories(matches: list[Path]) -> list[Path]:
-    """The repositories among the matches, and those right below a match that is none."""
-    found: list[Path] = []
+@cache
+def _system_devices() -> frozenset[int]:
+    """Numbers of the file systems on which the system shows itself."""
+    devices = set()
+    for folder in _SYSTEM:
+        with suppress(OSError):
+            devices.add(Path(folder).stat().st_dev)
+    return frozenset(devices - {Path("/").stat().st_dev})
+
+
+def _repositories(matches: list[Path], *, literal: bool) -> Iterator[_Found]:
+    """The repositories among the matches, and those right below a match that is none; one behind a link as a fault.
+
+    `literal`: the only match is what was named, and is followed.
+    """
     for match in matches:
-        if not match.is_dir() or match.is_symlink():
+        if not match.is_dir():
             continue
         if _is_repository(match):
-            found.append(match)
-            continue
-        found += [path for path in sorted(match.iterdir()) if not path.is_symlink() and _is_repository(path)]
-    return found
+            yield _Found(match, "linked-repository" if match.is_symlink() and not literal else "")
+        elif literal or not match.is_symlink():
+            for path in sorted(match.iterdir()):
+                if _is_repository(path):
+                    yield _Found(path, "linked-repository" if path.is_symlink() else "")
 
 
 def _is_repository(path: Path) -> bool:

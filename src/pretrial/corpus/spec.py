@@ -497,8 +497,10 @@ def _hash(place: Place, cache: HashCache, where: str | None) -> str:
 def _fault(error: RequestError, repositories: bool) -> str:
     if not repositories:
         return "unreadable-file"
-    from pretrial.corpus.readers.repositories import UnsafeRepository
+    from pretrial.corpus.readers.repositories import DamagedRepository, UnsafeRepository
 
+    if isinstance(error, DamagedRepository):
+        return "damaged-repository"
     return "unsafe-repository" if isinstance(error, UnsafeRepository) else "unreadable-repository"
 
 

@@ -4,7 +4,8 @@ Guarantees. A node runs the function that a process of this machine would run, w
 store. Before anything is made, and again in each process that joins later, a node is checked: it sees this store, its
 locks are ours, it can write there, and what is installed has the versions that are installed here. A file that a
 sub-step reads outside the store must be the same there as here. What a node or a process had in hand when it died
-is made again elsewhere, at most `RETRIES` times. Ray sends no usage statistics and starts no dashboard for us.
+is made again elsewhere, at most `RETRIES` times. Ray sends no usage statistics and starts no dashboard for us, and of
+one that is started here nothing asks which cloud this is (`_without_dashboard`).
 
 What it does not do. It installs nothing on nodes and copies no files to them. When the machine dies that holds the
 cluster's head, or this one, the run ends as if it had been killed; the same command goes on. Files of other size
@@ -25,7 +26,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module, metadata
@@ -206,7 +207,8 @@ class RayPool:
         self._closing.callback(_restore, before)
         self._closing.callback(ray.shutdown)
         try:
-            ray.init(address=self._address, **quiet)
+            with _without_dashboard():
+                ray.init(address=self._address, **quiet)
         except (RuntimeError, ConnectionError, ValueError, OSError) as error:
             raise _unreachable(self._address, str(error)) from error
         _restore(before)
@@ -556,6 +558,27 @@ def _unreachable(address: str, why: str) -> RequestError:
         f"the Ray cluster at {address} cannot be used: {why}",
         remedy="See `ray status` on its head. This machine must be a node of it: ray start --address=HOST:PORT",
     )
+
+
+@contextmanager
+def _without_dashboard() -> Iterator[None]:
+    """Ray starts no process for its dashboard.
+
+    It does also where none is wanted, then with the module of usage statistics alone. That asks 169.254.169.254 and
+    metadata.google.internal which cloud this is before it looks whether it may report, and no option or variable of Ray
+    2.60 keeps it from doing so. Ray goes on as where the process could not be started. A Ray that has not this function
+    any more is left as it is.
+    """
+    services: Any = sys.modules.get("ray._private.services")
+    start = getattr(services, "start_api_server", None)
+    if start is None:
+        yield
+        return
+    services.start_api_server = lambda *_, **__: (None, None)
+    try:
+        yield
+    finally:
+        services.start_api_server = start
 
 
 def _restore(handler: Any) -> None:

@@ -111,7 +111,7 @@ def print_inspection(console: Console, said: Json) -> None:
             continue
         more = f", the first {len(field['values'])}" if field["distinct"] > len(field["values"]) else ""
         without = f"; {field['without']:,} documents without" if field["without"] else ""
-        _line(console, f"{name}: {field['distinct']:,} values{more}{without}", style="bold")
+        _line(console, f"{shown(name)}: {field['distinct']:,} values{more}{without}", style="bold")
         table = _columns(("", False), ("documents", True), ("bytes", True), ("share", True))
         for row in field["values"]:
             share = row["bytes"] / field["bytes"] if field["bytes"] else 0.0
@@ -134,7 +134,7 @@ def print_inspection(console: Console, said: Json) -> None:
     for row in dropped:
         listed = "" if row["listed"] else " (counted, not listed)"
         measured = _measured(row)
-        _line(console, f"  {row['step']}, {row['reason']}: {row['documents']:,}{listed}{measured}")
+        _line(console, f"  {shown(row['step'])}, {shown(row['reason'])}: {row['documents']:,}{listed}{measured}")
     _print_near(console, said["near_duplicates"])
     _print_contamination(console, said["contamination"])
     for name, measure in said["measures"].items():
@@ -196,6 +196,7 @@ def print_trace(console: Console, said: Json) -> None:
         root = said["root"]
         _line(console, f"  made from {shown(root['id'])}, row {root['row']:,} of {root['source']}", style="bold")
         _print_document(console, root, root["origin"])
+    _line(console, f"  edited by: {_edited(said)}")
     middle = Text("⟦" + ("end" if text["mark"] else shown(text["token"], lines=True)) + "⟧", style="bold reverse")
     quoted = Text(shown(text["before"], lines=True)) + middle + Text(shown(text["after"], lines=True))
     _quote(console, quoted)
@@ -206,17 +207,30 @@ def print_trace(console: Console, said: Json) -> None:
 
 def _print_document(console: Console, document: Json, origin: Json) -> None:
     _line(console, f"    group {brief(document['group'], 90)}, licence {brief(str(document['license'] or 'unknown'))}")
+    # Whole: half a digest or path finds no file.
     read = ", ".join(
-        f"{key.replace('_', ' ')} {_figure(value)}"
+        f"{key.replace('_', ' ')} {shown(value) if isinstance(value, str) else _figure(value)}"
         for key, value in origin.items()
         if value not in (None, "", []) and key not in ("kind", "others")
     )
     _line(console, f"    read from {origin['kind']}: {read}")
     for other in origin.get("others", []):
-        _line(console, f"    or, the same documents, from {_figure(other.get('name'))}")
+        _line(console, f"    or, the same documents, from {shown(str(other.get('name')))}")
     fields = ", ".join(f"{key} {_figure(value)}" for key, value in document["meta"].items())
     if fields:
         _line(console, f"    {fields}")
+
+
+def _edited(said: Json) -> str:
+    """Which steps edit the text of a token's document on the way from its file, and what of that is known."""
+    several = len({one["source"] for one in said["edited"]}) > 1
+    steps = ", ".join(shown(one["step"]) + (f" ({shown(one['source'])})" if several else "") for one in said["edited"])
+    if not steps:
+        return "no step; the text is as it was read"
+    if said["changed"] is None:
+        return f"{steps}, where there was something to change"
+    differs = "differs from" if said["changed"] else "is still"
+    return f"{steps}; the text {differs} that of {shown(said['root']['source'])}"
 
 
 def _print_listed(console: Console, one: Json, source: str) -> None:

@@ -44,7 +44,9 @@ def trace(corpora: Corpora, variant: str, token: int, *, seed: int | None = None
         `target` (place in the sequence, from 0), `draw`, `epoch` and `window` (from 0); `stream` (place in the source's
         tokens); `document`: {row, id, group, license, meta, token, tokens, bytes, characters}; `text`: {before, token,
         after, mark}; `origin`: what the document was read from; `root`, for a derived source, {source, row, id, group,
-        license, meta, origin}.
+        license, meta, origin}; `edited`, the steps between the file and the tokens that edit texts, in order, as
+        {source, step}; `changed`, whether the text differs from that of its root, `None` where no text is kept to
+        compare with.
 
     Raises:
         RequestError: for a variant, seed or token that does not exist, and for what was not made yet.
@@ -122,6 +124,8 @@ def trace(corpora: Corpora, variant: str, token: int, *, seed: int | None = None
         },
         "origin": origin(corpora, source, row, document),
         "root": _root(corpora, source, row),
+        "edited": edits(corpora, source),
+        "changed": _changed(corpora, source, row, text),
     }
 
 
@@ -196,6 +200,39 @@ def _root(corpora: Corpora, source: str, row: int) -> Json | None:
         **_about(number, one),
         "origin": origin(corpora, name, number, one),
     }
+
+
+def edits(corpora: Corpora, source: str) -> list[Json]:
+    """The steps that edit texts of a source, from the file that its root was read from, as {source, step}.
+
+    Those are: taking docstrings out while reading, rules that took something out of some document, transforms, and the
+    cap of a document's length. Which documents a step edited is not kept.
+    """
+    line = [source]
+    while (parent := corpora.source(line[-1]).parent) is not None:
+        line.append(parent)
+    found = []
+    for name in reversed(line):
+        corpus = corpora.corpus(name)
+        config = corpus.manifest["payload"]["config"]
+        steps = [
+            *(["drop-docstrings"] if config["read"].get("drop_docstrings") else []),
+            *(rule for rule, *_ in config["filter"] if corpus.facts["removed"].get(rule)),
+            *(transform for transform, *_ in config["transform"]),
+            *(["cap-file"] if config["read"].get("cap_file") else []),
+        ]
+        found += [{"source": name, "step": step} for step in steps]
+    return found
+
+
+def _changed(corpora: Corpora, source: str, row: int, text: str) -> bool | None:
+    root = corpora.root(source)
+    if root == source:
+        return None
+    (number,) = root_rows(corpora.corpus(source), [row])
+    (one,) = read_rows(corpora.corpus(root), [number], ["text"])
+    changed: bool = one["text"] != text
+    return changed
 
 
 def origin(corpora: Corpora, source: str, row: int, document: Mapping[str, Any]) -> Json:

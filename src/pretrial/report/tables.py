@@ -3,7 +3,9 @@
 `results.csv`, `comparisons.csv`, `ledger.csv` and `items.parquet` have exactly the columns of
 docs/decisions.md, section 8; they hold no timings, so equal studies give equal bytes. Floats are written
 with `repr` (the shortest text that reads back to the same double), booleans as true and false, what is
-unknown as an empty field, lists joined by "; ". Lines end in \\n. Fields are quoted where CSV needs it.
+unknown as an empty field, lists joined by "; ". Lines end in \\n. Fields are quoted where CSV needs it. Characters that
+move a cursor or turn the direction of reading are spelled out (`\\x1b`), as names are in the store: licences and names
+come from outside, and tables are looked at in terminals.
 
 It does not guard spreadsheets against cells that begin with "=": the files are data, and rewriting names
 would make them other names.
@@ -19,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from pretrial.analysis.data import COLUMNS as ITEM_COLUMNS
 from pretrial.analysis.rows import COMPARISON_COLUMNS
+from pretrial.corpus.readers.safety import spelled
 from pretrial.report.data import ReportData, Row
 from pretrial.report.summaries import anchor_rows, ledger_means
 
@@ -47,7 +50,7 @@ def cell(value: object) -> str:
         return repr(float(value))  # float(): a numpy scalar's repr names its type
     if isinstance(value, Sequence) and not isinstance(value, str):
         return "; ".join(cell(part) for part in value)
-    return str(value)
+    return spelled(str(value))
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Row]) -> str:

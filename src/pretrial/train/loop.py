@@ -159,9 +159,11 @@ def trainer_for(record: Mapping[str, Any], base: Mapping[str, Any], cache: Path 
     shared = {name: value for name, value in base.items() if name not in ("seeds", "tokenizer")}
     key = fingerprint({"record": dict(record), "base": shared})
     if key not in _kept:
-        # One model at a time; the graphs of the one before would only take memory and recompile slots.
-        _kept.clear()
-        torch.compiler.reset()
+        if _kept:
+            # One model at a time; the graphs of the one before would only take memory and recompile slots. Not for the
+            # first: resetting loads the compiler, over a second where nothing is compiled.
+            _kept.clear()
+            torch.compiler.reset()
         _kept[key] = Trainer(record, base, cache)
     else:
         prepare(record, cache)

@@ -13,6 +13,7 @@ import stat
 import struct
 import tarfile
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -398,6 +399,26 @@ def test_a_cut_tar_gives_its_readable_part_and_one_reject(format: str, tmp_path:
         assert len(reasons(items)) == 1 or (format == "tar" and end % 512 == 0)
         seen.add(len(found))
     assert len(seen) > 3 or format in ("tar.bz2", "tar.zst")  # these unpack in large blocks
+
+
+@pytest.mark.parametrize("format", ["tar.gz", "tar.zst"])
+def test_all_members_before_a_cut_or_damage_are_read(format: str, tmp_path: Path) -> None:
+    rng = random.Random(4)
+    files = {f"d/{number:02}.bin": rng.randbytes(3000) for number in range(40)}
+    tar = tarred(files.items())
+    machine = zlib.compressobj(wbits=31) if format == "tar.gz" else zstandard.ZstdCompressor().compressobj()
+    flush = zlib.Z_SYNC_FLUSH if format == "tar.gz" else zstandard.COMPRESSOBJ_FLUSH_BLOCK
+    data = b""
+    for whole in range(1, 41):
+        data += machine.compress(tar[3584 * (whole - 1) : 3584 * whole]) + machine.flush(flush)
+        if whole in (1, 2, 19, 20, 40):
+            # A cut right behind a member, and damage there.
+            for end, why in ((b"", "truncated-archive"), (b"\xff" * 60, "corrupt-archive")):
+                items = read(tmp_path, data + end)
+                assert list(contents(items)) == sorted(files)[:whole]
+                assert reasons(items) == {why: 1}
+                held = read_archive(tmp_path / "archive", "a", wanted=lambda name: name == "d/00.bin")
+                assert contents(held) == {"d/00.bin": files["d/00.bin"]}
 
 
 def test_a_cut_zip_has_lost_its_list(tmp_path: Path) -> None:

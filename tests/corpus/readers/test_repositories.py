@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import random
+import re
 import shutil
 import stat
 import struct
@@ -27,7 +28,7 @@ from hypothesis import strategies as st
 from git_objects import blob, make, tree
 from pretrial.corpus.readers import repositories
 from pretrial.corpus.readers.record import Blob, Reject, Skip
-from pretrial.corpus.readers.repositories import UnsafeRepository, read_repository, resolve_revision
+from pretrial.corpus.readers.repositories import DamagedRepository, UnsafeRepository, read_repository, resolve_revision
 from pretrial.corpus.readers.safety import Limits
 from pretrial.errors import RequestError
 
@@ -342,11 +343,14 @@ def test_a_hostile_configuration_is_never_opened_and_nothing_runs(tmp_path: Path
     ]
     assert "alternates" not in str(events)
     assert "borrows" in next(item.excerpt for item in items if isinstance(item, Reject))
-    # A descriptor that is already open is wrapped by its number.
+    # A descriptor that is already open is wrapped by its number; what lies in an open folder is opened by its name.
     opened = [Path(path) for event, path in events if event == "open" and not path.isdigit()]
     control = tmp_path / "repo" / ".git"
-    allowed = {control / "HEAD", control / "packed-refs", control / "refs/heads/main"}
-    assert [path for path in opened if path not in allowed and not path.is_relative_to(control / "objects")] == []
+    allowed = {control, *map(Path, ("HEAD", "packed-refs", "refs", "heads", "main"))}
+    of_objects = re.compile(
+        rf"{re.escape(str(control))}/objects(/.*)?|[0-9a-f]{{2}}|[0-9a-f]{{38}}|pack-[0-9a-f]{{40}}.pack"
+    )
+    assert [path for path in opened if path not in allowed and not of_objects.fullmatch(str(path))] == []
     assert {event for event, _ in events} == {"open"}
     assert not marker.exists()
     # Branches are still there: opening such a repository with dulwich removes them.
@@ -394,7 +398,7 @@ def test_a_worktree_is_read_where_the_repository_names_it_back(tmp_path: Path) -
         resolve_revision(tmp_path / "thief")
 
 
-@pytest.mark.parametrize("part", [".git", ".git/objects", ".git/objects/pack"])
+@pytest.mark.parametrize("part", [".git", ".git/objects", ".git/objects/pack", ".git/refs"])
 def test_parts_that_are_links_are_refused(part: str, tmp_path: Path) -> None:
     repo = make(tmp_path / "repo")
     commit(repo, TREE)
@@ -434,6 +438,79 @@ def test_objects_and_refs_that_are_no_regular_files_are_never_waited_for(tmp_pat
     os.mkfifo(tmp_path / "repo/.git/HEAD")
     with pytest.raises(RequestError):
         resolve_revision(tmp_path / "repo")
+
+
+def test_folders_of_objects_and_refs_that_are_links_are_not_followed(tmp_path: Path) -> None:
+    repo = make(tmp_path / "repo")
+    commit(repo, TREE)
+    control = tmp_path / "repo/.git"
+    secret = loose_path(tmp_path / "repo", objects.Blob.from_string(TREE["README.md"]).id).parent
+    secret.rename(tmp_path / "elsewhere")
+    secret.symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    items = read(tmp_path / "repo")
+    assert "README.md" not in contents(items)
+    assert (len(contents(items)), reasons(items)) == (len(TREE) - 1, {"unreadable-object": 1})
+    assert f"{secret.name} is a link or no folder" in next(i.excerpt for i in items if isinstance(i, Reject))
+    (control / "refs/heads").rename(tmp_path / "heads")
+    (control / "refs/heads").symlink_to(tmp_path / "heads", target_is_directory=True)
+    with pytest.raises(RequestError, match="has no commit yet"):
+        resolve_revision(tmp_path / "repo")
+
+
+@pytest.mark.parametrize("end", [".pack", ".idx"])
+def test_a_pack_that_is_a_link_is_not_followed(end: str, tmp_path: Path) -> None:
+    repo = make(tmp_path / "repo")
+    sha = commit(repo, TREE)
+    pack_up(repo, deltas=False)
+    (file,) = (tmp_path / "repo/.git/objects/pack").glob(f"*{end}")
+    file.rename(tmp_path / file.name)
+    file.symlink_to(tmp_path / file.name)
+    (reject,) = read(tmp_path / "repo", revision=sha)
+    assert (reject.reason, reject.excerpt) == ("unsafe-pack", f"{file.name} is not a regular file")
+
+
+def test_a_commit_in_a_broken_pack_is_told_by_the_pack(tmp_path: Path) -> None:
+    repo = make(tmp_path)
+    commit(repo, TREE)
+    pack_up(repo, deltas=False)
+    (file,) = (tmp_path / ".git/objects/pack").glob("*.pack")
+    file.chmod(0o644)
+    whole = file.read_bytes()
+    for damaged in (whole[: len(whole) // 2], whole[:-1] + b"\0", b""):
+        file.write_bytes(damaged)
+        with pytest.raises(DamagedRepository, match=rf"corrupt-pack: {file.stem}: "):
+            resolve_revision(tmp_path)
+        (reject,) = read(tmp_path)
+        assert reject.reason == "corrupt-pack"
+        assert reject.excerpt.startswith(file.stem)
+    # Nothing is broken in a repository that has not what was asked for.
+    file.write_bytes(whole)
+    with pytest.raises(RequestError, match="missing-object") as caught:
+        resolve_revision(tmp_path, "0" * 40)
+    assert not isinstance(caught.value, DamagedRepository)
+
+
+def test_a_pack_that_cannot_be_opened_is_told_and_the_others_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repo = make(tmp_path)
+    lost = tree(repo, {"lost.py": b"lost\n"})
+    pack_up(repo, deltas=False)
+    (closed,) = (tmp_path / ".git/objects/pack").glob("*.pack")
+    commit(repo, {**TREE, "a": (0o040000, lost)})
+    pack_up(repo, deltas=False)
+    whole = repositories._open_inside
+
+    def refused(folder: Path, name: str) -> Any:
+        if name == closed.name:
+            raise PermissionError(13, "Permission denied", name)
+        return whole(folder, name)
+
+    monkeypatch.setattr(repositories, "_open_inside", refused)
+    items = read(tmp_path)
+    assert contents(items) == TREE
+    assert reasons(items) == {"unreadable-pack": 1, "missing-object": 1}
+    assert f"{closed.stem}: Permission denied" in [item.excerpt for item in items if isinstance(item, Reject)]
 
 
 @pytest.mark.skipif(os.getuid() == 0, reason="root may read everything")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import json
 import random
 import time
 import zipfile
 from collections import Counter
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 from xml.sax.saxutils import quoteattr
 
 import pytest
@@ -19,6 +21,7 @@ from hypothesis import strategies as st
 
 from pretrial.corpus.readers import stackexchange
 from pretrial.corpus.readers.record import Item, Record, Reject, Skip
+from pretrial.corpus.readers.safety import Limits
 from pretrial.corpus.readers.stackexchange import markdown, read_stackexchange
 from pretrial.errors import RunError
 
@@ -277,6 +280,79 @@ def test_a_line_or_post_over_its_limit_is_dropped_and_the_rest_read(
     items = threads(bodies, min_answers=0)
     assert [len(item.text) for item in records(items)] == [300_010]
     assert reasons(items) == {"oversize-post": 1}
+
+
+def test_a_question_with_too_much_below_it_is_dropped_and_the_rest_read(
+    threads: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stackexchange, "BUCKETS", 3)
+    # All in one bucket.
+    few, many, orphans, other = (1 + stackexchange.BUCKETS * number for number in range(4))
+    rows = [question(few), question(other), question(many, Title="long")]
+    rows += [answer(10 + number, parent, Body="x" * 100) for parent in (few, many) for number in range(10)]
+    rows += [answer(30, many, Body="x" * 100, Score=-5)]
+    rows += [answer(40 + number, orphans) for number in range(3)]
+
+    def outcome(**options: Any) -> list[tuple[str, str, str]]:
+        items = threads(dump(*rows), min_answers=0, **options)
+        places = [(type(item).__name__, getattr(item, "reason", ""), item.where.rpartition(":")[2]) for item in items]
+        return [one for one in places if one[1] != "answer-without-question"]
+
+    whole = [("Record", "", "3"), ("Record", "", "5"), ("Record", "", "4")]
+    assert outcome() == whole
+    # Those of `many` have one answer more.
+    most = _put_aside(rows, 0, *range(3, 13))
+    less = [("Record", "", "3"), ("Reject", "oversize-post", "5"), ("Record", "", "4")]
+    least = [("Reject", "oversize-post", "3"), *less[1:]]
+    for bucket_bytes in (stackexchange.BUCKET_BYTES, 8000, 500):
+        monkeypatch.setattr(stackexchange, "BUCKET_BYTES", bucket_bytes)
+        for spill in (stackexchange.SPILL_BYTES, 1000):
+            with monkeypatch.context() as patch:
+                patch.setattr(stackexchange, "SPILL_BYTES", spill)
+                assert outcome() == whole
+                assert outcome(limits=Limits(document_bytes=most)) == less
+                # Whatever else would be left of it.
+                assert outcome(limits=Limits(document_bytes=most), min_answer_score=0) == less
+                assert outcome(limits=Limits(document_bytes=most - 1)) == least
+    assert [path.name for path in tmp_path.iterdir()] == ["Posts.xml"]
+    items = threads(dump(*rows), min_answers=0, limits=Limits(document_bytes=most))
+    (reject,) = (item for item in items if isinstance(item, Reject))
+    assert reject.excerpt.startswith(f"question {many} with its answers: ")
+
+
+def _put_aside(rows: list[str], *which: int) -> int:
+    """What some of a dump's posts take as the reader puts them aside."""
+    found = (stackexchange._post(ElementTree.fromstring(rows[at]).attrib, "x", at + 3) for at in which)
+    return sum(500 + len(json.dumps(post, ensure_ascii=False, separators=(",", ":")).encode()) for post in found)
+
+
+def test_a_body_that_grows_as_text_counts_as_it_grows(threads: Any) -> None:
+    deep = "<ol start=99999><li>" * 5 + "<pre>" + "x\n" * 500
+    (whole,) = records(threads(dump(question(1, Body=deep), answer(2, 1, Body=deep))))
+    size = len(whole.text.encode())
+    assert size > 10 * len(deep)
+    kept = threads(dump(question(1, Body=deep), answer(2, 1, Body=deep)), limits=Limits(document_bytes=size))
+    assert records(kept) == [whole]
+    items = threads(dump(question(1, Body=deep), answer(2, 1, Body=deep)), limits=Limits(document_bytes=size - 1))
+    assert reasons(items) == {"oversize-post": 1}
+    items = threads(dump(question(1, Body=deep)), min_answers=0, limits=Limits(document_bytes=size // 3))
+    assert reasons(items) == {"oversize-post": 1}
+
+
+def test_a_bucket_in_pieces_gives_the_same_threads(
+    threads: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stackexchange, "BUCKETS", 3)
+    rows = [question(n, AcceptedAnswerId=5000 + n) for n in range(-3, 101)]
+    rows += [answer(5000 + n, n % 100 + 1, Score=n % 7) for n in range(400)] + [question(7), answer(5001, 2)]
+    random.Random(0).shuffle(rows)
+    before = threads(dump(*rows), min_answers=0)
+    assert len(records(before)) == 104
+    for bucket_bytes, spill in ((0, 64_000_000), (2_000, 5_000), (10_000, 64_000_000), (20_000, 500)):
+        monkeypatch.setattr(stackexchange, "BUCKET_BYTES", bucket_bytes)
+        monkeypatch.setattr(stackexchange, "SPILL_BYTES", spill)
+        assert threads(dump(*rows), min_answers=0) == before
+        assert [path.name for path in tmp_path.iterdir()] == ["Posts.xml"]
 
 
 def test_truncated_and_damaged_files_give_what_could_be_read(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ import pytest
 
 from pretrial.corpus.registry import RULES
 
-SIZE = 80_000
-MOST_SECONDS = 2
+SIZE = 60_000
+MOST_SECONDS = 1.1
 """Processor time that reading once takes many times over, and reading again from every place exceeds."""
 PIECES = (
     "a", "@", "1.", ":", "a@", "a.a@", "[1", "\n", "\r", "\n ", " ", "½", "汉", "!)", ". ", "` ", "```\n", "  x\n",
@@ -28,6 +28,7 @@ LANGUAGES = {
 @pytest.mark.parametrize("name", sorted(RULES))
 def test_hostile_text_takes_time_in_proportion(name: str) -> None:
     rule = RULES[name]()
+    rule("a", {"language": "", "path": "a"})  # what is loaded at first use takes its time once
     spoken = [language for language, rules in LANGUAGES.items() if name in rules]
     for piece in PIECES:
         # What never closes, and what begins to close and does not.

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import fields, replace
+from itertools import accumulate
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pretrial.corpus.rules import c4, fineweb, gopher, natural_language, redact
+from pretrial.corpus.rules import runs as runs_module
 from pretrial.corpus.rules.c4 import C4Lines, C4Page
 from pretrial.corpus.rules.fineweb import FineWeb
 from pretrial.corpus.rules.gopher import GopherQuality, GopherRepetition
@@ -301,6 +304,55 @@ def test_repeated_runs_may_be_asked_for_in_any_order(words: list[str], order: li
     text = " ".join(words)
     runs = Runs(text)
     assert [runs.repeated_share(n) for n in order] == [Runs(text).repeated_share(n) for n in order]
+
+
+SPACES = st.sampled_from([" ", "\n", "\u3000", "\x1c", " \t ", "\x85"])
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["a", "bb", "ccc", "e\u0301", "\U0001f600"]) | st.text("xyz", min_size=1), SPACES)
+    ),
+    st.integers(1, 12),
+)
+def test_a_text_that_is_read_in_pieces_has_the_runs_of_the_whole(pairs: list[tuple[str, str]], piece: int) -> None:
+    text = "".join(word + space for word, space in pairs)
+    whole = Runs(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runs_module, "_PIECE", piece)
+        patch.setattr(runs_module, "_WHOLE", 0)
+        pieces = Runs(text)
+        # To the last digit: `==`, not "about".
+        assert [pieces.top_share(n) for n in range(2, 5)] == [whole.top_share(n) for n in range(2, 5)]
+        assert [pieces.repeated_share(n) for n in range(1, 11)] == [whole.repeated_share(n) for n in range(1, 11)]
+    assert pieces.before.tolist() == [0, *accumulate(map(len, text.split()))]
+    numbers = dict(zip(text.split(), pieces.words.tolist(), strict=True))
+    assert [numbers[word] for word in text.split()] == pieces.words.tolist()
+    assert len(set(numbers.values())) == len(numbers)
+
+
+def test_words_of_one_hash_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs_module, "_PIECE", 4)
+    monkeypatch.setattr(runs_module, "_WHOLE", 0)
+    monkeypatch.setattr(runs_module, "hash", len, raising=False)
+    runs = Runs("ab cd ab cd ef gh xyz ij cd ab")
+    assert len(set(runs.words.tolist())) == 6
+    assert runs.repeated_share(2) == 8 / 21
+
+
+def test_a_long_text_takes_memory_by_its_words_not_by_what_holds_them() -> None:
+    rng = np.random.default_rng(1)
+    text = " ".join(rng.integers(10**7, 10**8, 1_000_000).astype(str).tolist())
+    assert len(text) > runs_module._WHOLE
+    Runs("warm")
+    tracemalloc.start()
+    try:
+        Runs(text).repeated_share(2)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    # The words alone would be 57 bytes each, the table of them about 100 more.
+    assert most < 60 * 1_000_000
 
 
 def test_repeated_lines_are_those_seen_before() -> None:

@@ -155,15 +155,15 @@ def renamed(text: str, language: str = "python") -> str:
 def test_names_lose_their_meaning_and_nothing_else(module: Any) -> None:
     """One new name for each that the file binds; the rest of the tree is equal, with attributes and keywords."""
     text = inspect.getsource(module)
-    before, after = ast.parse(text), ast.parse(renamed(text))
+    before, after = (list(ast.walk(ast.parse(source))) for source in (text, renamed(text)))
     pairs = {
         (old.id, new.id)
-        for old, new in zip(ast.walk(before), ast.walk(after), strict=True)
+        for old, new in zip(before, after, strict=True)
         if isinstance(old, ast.Name) and isinstance(new, ast.Name)
     }
     assert len({old for old, _ in pairs}) == len(pairs) == len({new for _, new in pairs}), "one new name for each"
     assert len({new for old, new in pairs if old != new}) > 20
-    assert [type(node) for node in ast.walk(before)] == [type(node) for node in ast.walk(after)]
+    assert [type(node) for node in before] == [type(node) for node in after]
     for kind, field in (
         (ast.Attribute, "attr"),
         (ast.keyword, "arg"),
@@ -171,7 +171,7 @@ def test_names_lose_their_meaning_and_nothing_else(module: Any) -> None:
         (ast.alias, "asname"),
         (ast.Constant, "value"),
     ):
-        kept = [[getattr(n, field) for n in ast.walk(tree) if isinstance(n, kind)] for tree in (before, after)]
+        kept = [[getattr(node, field) for node in nodes if isinstance(node, kind)] for nodes in (before, after)]
         assert kept[0] == kept[1], (kind, field)
 
 

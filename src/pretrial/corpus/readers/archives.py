@@ -15,7 +15,6 @@ A compressed tar can be read from its start only. It is unpacked once where what
 from __future__ import annotations
 
 import bz2
-import gzip
 import hashlib
 import importlib.metadata
 import io
@@ -32,8 +31,9 @@ from typing import Any, Protocol
 
 from pretrial.corpus.installed import licence, normalised
 from pretrial.corpus.kinds import ARCHIVES
+from pretrial.corpus.readers.packed import unpacked
 from pretrial.corpus.readers.record import Blob, Reject, Skip, excerpt
-from pretrial.corpus.readers.safety import Fault, Limits, decoded_name, safe_name, spelled
+from pretrial.corpus.readers.safety import Fault, Limits, check_ratio, decoded_name, safe_name, spelled
 from pretrial.errors import RunError
 
 RUN_BYTES = 128_000_000
@@ -436,8 +436,7 @@ def _zip_kind(name: str, system: int, mode: int) -> str:
 def _check_total(total: int, packed: int, limits: Limits) -> None:
     if total > limits.total_bytes:
         raise Fault("archive-bomb", f"{total} bytes unpacked, more than {limits.total_bytes}", fatal=True)
-    if total > limits.ratio_from and total > limits.ratio * packed:
-        raise Fault("archive-bomb", f"{total} bytes unpacked from {packed}", fatal=True)
+    check_ratio(total, packed, limits)
 
 
 # Tar
@@ -458,8 +457,9 @@ class _Stream:
         parts = []
         while size:
             try:
-                part = self._source.read(min(size, _CHUNK))
-            except (EOFError, zlib.error, lzma.LZMAError, OSError) as error:
+                # Not `read`, which loses what it has when damage follows.
+                part = self._source.read1(min(size, _CHUNK))
+            except (EOFError, lzma.LZMAError, OSError) as error:
                 raise _stream_fault(error) from error
             if not part:
                 break
@@ -673,7 +673,7 @@ class _PackedTar:
         self._file.seek(0)
         limits = self._limits
         return _Stream(
-            _decompressed(self._file, self.format), lambda done: _check_total(done, self._file.tell(), limits)
+            _decompressed(self._file, self.format, limits), lambda done: _check_total(done, self._file.tell(), limits)
         )
 
 
@@ -685,22 +685,22 @@ _MAGIC = {
 }
 
 
-def _decompressed(file: io.BufferedIOBase, format: str) -> io.BufferedIOBase:
-    if format == "tar.gz":
-        return gzip.GzipFile(fileobj=file, mode="rb")
+def _decompressed(file: io.BufferedIOBase, format: str, limits: Limits) -> io.BufferedIOBase:
     if format == "tar.bz2":
         return io.BufferedReader(_Unpacker(file, bz2.BZ2Decompressor), _CHUNK)
     if format == "tar.xz":
         # The standard reader gives a stream as much memory as it asks for.
         return io.BufferedReader(_Unpacker(file, lambda: lzma.LZMADecompressor(memlimit=_XZ_MEMORY)), _CHUNK)
-    import pyarrow as pa
 
-    # Arrow notices a stream that ends inside a frame; python-zstandard's reader takes it for the end.
-    return io.BufferedReader(pa.CompressedInputStream(pa.PythonFile(_Borrowed(file), mode="r"), "zstd"), _CHUNK)
+    def again() -> io.RawIOBase:
+        file.seek(0)
+        return _Borrowed(file)
+
+    return unpacked(_Borrowed(file), {"tar.gz": "gzip", "tar.zst": "zstd"}[format], again, limits)
 
 
 class _Borrowed(io.RawIOBase):
-    """A file under another name: Arrow closes what it was given, and the file is read again."""
+    """A file under another name, for what closes it though the file is read again."""
 
     def __init__(self, file: io.BufferedIOBase) -> None:
         self._file = file

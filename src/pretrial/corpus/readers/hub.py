@@ -38,6 +38,7 @@ from pretrial.corpus.readers.columns import Columns, check_columns, has_column, 
 from pretrial.corpus.readers.hub_client import client, endpoint, explaining, remote
 from pretrial.corpus.readers.jsonl import from_fields, read_jsonl
 from pretrial.corpus.readers.record import Item, Record, Reject, excerpt
+from pretrial.corpus.readers.safety import Fault, Limits
 from pretrial.corpus.readers.threads import RENDERERS
 from pretrial.errors import RequestError, RunError
 
@@ -277,7 +278,7 @@ def _parquet(
 ) -> Iterator[Item]:
     import pyarrow as pa
 
-    from pretrial.corpus.readers.parquet import opened, rows_of
+    from pretrial.corpus.readers.parquet import check_row_group, opened, rows_of
 
     first = 0
     try:
@@ -296,6 +297,7 @@ def _parquet(
     for group, rows in enumerate(groups):
         row = first
         try:
+            check_row_group(file, group, Limits())
             for batch in file.iter_batches(batch_size=_ROWS, row_groups=[group], columns=columns):
                 for values in rows_of(batch):
                     row += 1
@@ -303,6 +305,8 @@ def _parquet(
                         yield Reject("undecodable", f"{name}:{row}", values)
                     else:
                         yield from_fields(values, f"{name}:{row}", text, None)
+        except Fault as fault:
+            yield Reject(fault.reason, f"{name}:{first + 1}", fault.detail)
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             yield _corrupt(error, name, row)
         first += rows
@@ -432,6 +436,8 @@ class _Folder:
                         self.blobs and target.is_relative_to(self.blobs)
                     )
                     left += not inside
+                    # Whoever opens a pipe waits for it.
+                    inside = inside and (target.is_file() or not target.exists())
                 if inside and not name.startswith("."):
                     yield os.fsencode(path.relative_to(self.root).as_posix()).decode("utf-8", "backslashreplace")
         if left:

@@ -1,8 +1,9 @@
 """JSON lines, plain or compressed with gzip or Zstandard (told by the first bytes, not by the name).
 
 Guarantees: one record or one reject for each line that is not blank; memory is bounded by the longest line
-allowed; a cut or broken compressed file gives its readable part and one reject; a file whose bytes are not
-those that were planned for fails the step; JSON that is nested too deep counts as malformed (`record.too_deep`).
+allowed and by what its lists and maps may take; a cut or broken compressed file, or one that unpacks to far more than
+it should, gives its readable part and one reject; a file whose bytes are not those that were planned for fails the
+step; JSON that is nested too deep counts as malformed (`record.too_deep`).
 Does not: repair lines, or guess encodings (UTF-8 only).
 """
 
@@ -11,17 +12,24 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from pretrial.corpus.readers.columns import Columns, renamed
 from pretrial.corpus.readers.packed import unpacked
-from pretrial.corpus.readers.record import Item, Record, Reject, excerpt, too_deep
+from pretrial.corpus.readers.record import EXCERPT, Item, Record, Reject, excerpt, too_deep
+from pretrial.corpus.readers.safety import Fault, Limits
 from pretrial.corpus.readers.threads import thread_text
 from pretrial.errors import RunError
 
 LINE_LIMIT = 100_000_000
+# Memory that Python takes for each of these outside of a string, measured with CPython 3.11: a list, a map, a value's
+# place and number, a key's place; and beside its letters for each string.
+_COSTS = {b"[": 96, b"{": 192, b",": 40, b":": 45}
+_STRING_COST = 80
+_PLAIN = bytes(set(range(256)) - set(b'[{,:"'))
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 
 
@@ -46,6 +54,7 @@ def read_jsonl(
     span: tuple[int, int] | None = None,
     first_line: int = 1,
     limit: int = LINE_LIMIT,
+    limits: Limits | None = None,
 ) -> Iterator[Item]:
     """Records of a file, or of a span of whole lines of a plain one.
 
@@ -59,17 +68,21 @@ def read_jsonl(
         span: first byte and the byte after the last, both at line starts.
         first_line: number of the span's first line.
         limit: most bytes of a line.
+        limits: the most that a packed file, a line's lists and maps, and a list of comments may cost.
 
     Raises:
         RunError: when the bytes do not hash to `sha256`.
     """
+    limits = Limits() if limits is None else limits
     with path.open("rb") as file:
         source = _Source(file, span)
         kind = compression(path) if span is None else None
         number = first_line - 1
         try:
             stream = (
-                io.BufferedReader(source, 1 << 20) if kind is None else unpacked(source, kind, lambda: path.open("rb"))
+                io.BufferedReader(source, 1 << 20)
+                if kind is None
+                else unpacked(source, kind, lambda: path.open("rb"), limits)
             )
             while line := stream.readline(limit + 1):
                 number += 1
@@ -79,14 +92,17 @@ def read_jsonl(
                     while (more := stream.readline(1 << 20)) and not more.endswith(b"\n"):
                         pass
                     yield Reject("oversize-line", where, excerpt(line))
+                elif len(line) > limits.structure_from and _is_crowded(line, limits.structure_bytes):
+                    yield Reject("oversize-line", where, excerpt(line))
                 elif not line.isspace():
-                    item = _record(
-                        line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line, where, text, id, columns
-                    )
                     # Of a large document there must be no more copies in memory than it takes.
+                    held = [line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line]
                     del line
+                    item = _record(held, where, text, id, columns, limits)
                     yield item
                     del item
+        except Fault as fault:
+            yield Reject(fault.reason, f"{name}:{number + 1}", excerpt(fault.detail))
         except OSError as error:
             if kind is None or error.errno is not None:
                 raise
@@ -150,29 +166,68 @@ class _Source(io.RawIOBase):
         return self.digest.hexdigest()
 
 
-def _record(line: bytes, where: str, text: str, id: str | None, columns: Columns | None) -> Item:
+def _is_crowded(line: bytes, most: int) -> bool:
+    """Whether Python may take more than `most` bytes for a line's lists, maps, keys and values, beside their letters.
+
+    What stands inside strings does not count: a long text is full of commas.
+    """
+    bare = line.replace(b"\\\\", b"").replace(b'\\"', b"").translate(None, _PLAIN)
+    # Without escapes, each quote begins or ends a string.
+    strings = bare.count(b'"') // 2 * _STRING_COST
+    if strings > most:
+        return True
+    bare = re.sub(rb'"[^"]*"?', b"", bare)
+    return strings + sum(bare.count(mark) * cost for mark, cost in _COSTS.items()) > most
+
+
+def _record(held: list[bytes], where: str, text: str, id: str | None, columns: Columns | None, limits: Limits) -> Item:
+    """What a line holds, which is taken out of `held`: nothing else has it while it is parsed."""
+    head = held[0][:EXCERPT]
     try:
-        record = json.loads(line.decode("utf-8"), parse_constant=lambda _: None)
+        record = json.loads(held.pop().decode("utf-8"), parse_constant=lambda _: None)
     except UnicodeDecodeError:
-        return Reject("undecodable", where, excerpt(line))
+        return Reject("undecodable", where, excerpt(head))
     except (ValueError, RecursionError):
-        return Reject("malformed-json", where, excerpt(line))
+        return Reject("malformed-json", where, excerpt(head))
     if not isinstance(record, dict):
-        return Reject("not-an-object", where, excerpt(line))
+        return Reject("not-an-object", where, excerpt(head))
     if too_deep(record):
-        return Reject("malformed-json", where, excerpt(line))
-    return from_fields(record, where, text, id, columns)
+        return Reject("malformed-json", where, excerpt(head))
+    return from_fields(record, where, text, id, columns, limits.document_bytes)
 
 
-def from_fields(fields: dict[str, Any], where: str, text: str, id: str | None, columns: Columns | None = None) -> Item:
+def _beginning(fields: dict[str, Any]) -> str:
+    """The first 1,000 characters of a map as JSON, without writing out the rest."""
+    found, size = [], 0
+    for piece in json.JSONEncoder(default=str).iterencode(fields):
+        found.append(piece)
+        size += len(piece)
+        if size >= 1000:
+            break
+    return "".join(found)[:1000]
+
+
+def from_fields(
+    fields: dict[str, Any],
+    where: str,
+    text: str,
+    id: str | None,
+    columns: Columns | None = None,
+    most: int = Limits.document_bytes,
+) -> Item:
     """A record from a map of fields: the text and the name leave it. Shared by all readers of records.
 
-    A list of comments in place of the text gives the thread's text, and stays as the field `events`.
+    A list of comments in place of the text gives the thread's text, of at most `most` bytes, and stays as the field
+    `events`.
     """
     if fields.get(text) is None:
-        return Reject("no-text", where, excerpt(json.dumps(fields, default=str)[:1000]))
+        return Reject("no-text", where, excerpt(_beginning(fields)))
     value = fields.pop(text)
-    if isinstance(value, list) and (said := thread_text(value, fields)):
+    try:
+        said = thread_text(value, fields, most) if isinstance(value, list) else ""
+    except Fault as fault:
+        return Reject(fault.reason, where, excerpt(fault.detail))
+    if said:
         # Comments in the place of a text: a thread, and the rules for threads ask who says what.
         fields["events"], value = value, said
     if not isinstance(value, str):

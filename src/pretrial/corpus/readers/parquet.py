@@ -2,8 +2,8 @@
 
 Guarantees: one record or one reject a row; rows are read in batches and made one at a time, so that a batch bounds
 memory, also where one long value is stored once for many rows; a broken row group is
-one reject (from the row at which it breaks), as is a file without a readable footer, and the other groups stay; a file
-whose bytes are not those planned for fails the step.
+one reject (from the row at which it breaks), as is one that unpacks to far more than it should and a file without a
+readable footer, and the other groups stay; a file whose bytes are not those planned for fails the step.
 Does not: read nested text columns, or join files.
 """
 
@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from pretrial.corpus.readers.columns import Columns, check_columns
 from pretrial.corpus.readers.jsonl import from_fields
 from pretrial.corpus.readers.record import Item, Reject, excerpt
+from pretrial.corpus.readers.safety import Fault, Limits, check_ratio
 from pretrial.errors import RunError
 
 _ROWS = 512
@@ -35,8 +36,11 @@ def read_parquet(
     id: str | None,
     columns: Columns | None = None,
     sha256: str | None = None,
+    limits: Limits | None = None,
 ) -> Iterator[Item]:
     """Records of a file, in row order; places are `name:row` from 1. `columns` are those of fields of other names.
+
+    `limits` are the most that a row group may cost.
 
     Raises:
         RequestError: when the file has not the columns asked for, but for `id`; it names those there are.
@@ -55,6 +59,7 @@ def read_parquet(
     for group, rows in enumerate(groups):
         row = first
         try:
+            check_row_group(file, group, Limits() if limits is None else limits)
             for batch in file.iter_batches(batch_size=_ROWS, row_groups=[group]):
                 for fields in rows_of(batch):
                     row += 1
@@ -63,6 +68,8 @@ def read_parquet(
                         yield Reject("undecodable", where, fields)
                     else:
                         yield from_fields(fields, where, text, id, columns)
+        except Fault as fault:
+            yield Reject(fault.reason, f"{name}:{first + 1}", fault.detail)
         except _BROKEN as error:
             yield _corrupt(error, name, row)
         first += rows
@@ -76,14 +83,33 @@ def _corrupt(error: Exception, name: str, row: int) -> Reject:
 
 
 def opened(source: Any, **options: Any) -> Any:
-    """A `ParquetFile` whose columns of text come as they are stored: a value that many rows share takes its size once.
+    """A `ParquetFile` whose texts and bytes, nested ones too, come as they are stored: what rows share is there once.
 
     Otherwise two kilobytes can be six hundred rows of the same twenty megabytes, and a batch of them twelve gigabytes.
     """
     file = pq.ParquetFile(source, **options)
-    kinds = {field.name: field.type for field in file.schema_arrow}
-    texts = [name for name, kind in kinds.items() if pa.types.is_string(kind) or pa.types.is_large_string(kind)]
+    leaves = [file.schema.column(index) for index in range(len(file.schema))]
+    texts = [
+        leaf.path
+        for leaf in leaves
+        if leaf.physical_type == "BYTE_ARRAY" and "DECIMAL" not in (leaf.logical_type.type, leaf.converted_type)
+    ]
     return pq.ParquetFile(source, metadata=file.metadata, read_dictionary=texts, **options) if texts else file
+
+
+def check_row_group(file: Any, group: int, limits: Limits) -> None:
+    """Stop a row group whose pages unpack to far more than they should, before any is read.
+
+    Raises:
+        Fault: `archive-bomb`.
+    """
+    said = file.metadata.row_group(group)
+    chunks = [said.column(index) for index in range(said.num_columns)]
+    check_ratio(
+        sum(chunk.total_uncompressed_size for chunk in chunks),
+        sum(chunk.total_compressed_size for chunk in chunks),
+        limits,
+    )
 
 
 def rows_of(batch: Any) -> Iterator[dict[str, Any] | str]:

@@ -46,6 +46,10 @@ class UnsafeRepository(RequestError):
     """A repository whose parts lie outside of its folder, or that cannot be read without trusting it."""
 
 
+class DamagedRepository(RequestError):
+    """A repository in which what a revision stands for is broken or cannot be opened, or the pack where it may be."""
+
+
 def resolve_revision(path: Path, revision: str = "HEAD") -> str:
     """The full id of the commit that a branch, a tag, `HEAD` or a full id names.
 
@@ -55,15 +59,17 @@ def resolve_revision(path: Path, revision: str = "HEAD") -> str:
     Raises:
         RequestError: when there is no repository, no such name, or no such commit in it.
         UnsafeRepository: when the repository leads outside of its folder.
+        DamagedRepository: when the commit, or a pack in which it may be, is broken or cannot be opened.
     """
     try:
         with Objects.of(path, revision, Limits()) as objects:
             return objects.commit
     except Fault as fault:
-        raise RequestError(
-            f"{path}: the commit of {spelled(revision)} cannot be read ({fault.reason}: {fault.detail})",
-            remedy="Name a branch, a tag or a commit that it holds, or check it: git fsck.",
-        ) from fault
+        what = f"{path}: the commit of {spelled(revision)} cannot be read ({fault.reason}: {fault.detail})"
+        if fault.reason in ("missing-object", "oversize-object"):
+            remedy = "Name a branch, a tag or a commit that it holds, or check it: git fsck."
+            raise RequestError(what, remedy=remedy) from fault
+        raise DamagedRepository(what, remedy="Check the repository: git fsck. Clone it anew.") from fault
 
 
 def read_repository(
@@ -238,14 +244,17 @@ class Objects:
         Raises:
             RequestError: when there is no repository or no such name in it.
             UnsafeRepository: when the repository leads outside of its folder.
-            Fault: when the commit is missing or broken, or no commit.
+            Fault: when the commit is missing or broken, or no commit; that of a pack where the commit is not there and
+                a pack, in which it may be, cannot be read.
         """
         places = _located(path)
         objects = cls(places, _looked_up(places, path, revision), limits)
         try:
             objects.commit = objects._peeled()
-        except Fault:
+        except Fault as fault:
             objects.close()
+            if fault.reason == "missing-object" and objects.faults:
+                raise objects.faults[0] from fault
             raise
         return objects
 
@@ -315,7 +324,7 @@ class Objects:
     def shallow(self) -> frozenset[str]:
         """Ids of the commits whose parents a shallow clone left out."""
         try:
-            with _open_regular(self._places.shared / "shallow") as file:
+            with _open_inside(self._places.shared, "shallow") as file:
                 lines = (line.strip().decode("ascii", "replace") for line in _lines(file))
                 return frozenset(line for line in lines if _HASH.fullmatch(line))
         except OSError:
@@ -335,7 +344,7 @@ class Objects:
 
     def _loose(self, sha: str, most: int) -> tuple[str, bytes] | None:
         try:
-            with _open_regular(self._places.objects / sha[:2] / sha[2:]) as file:
+            with _open_inside(self._places.objects, f"{sha[:2]}/{sha[2:]}") as file:
                 packed = file.read(most + most // 1000 + 4096)
         except FileNotFoundError:
             return None
@@ -399,7 +408,7 @@ class _Packed:
         self._checked: dict[int, tuple[int, int, int]] = {}
         file = Path(base).name
         for suffix in (".idx", ".pack"):
-            if not stat.S_ISREG(Path(base + suffix).lstat().st_mode):
+            if not stat.S_ISREG(_mode(Path(base + suffix))):
                 raise Fault("unsafe-pack", f"{file}{suffix} is not a regular file")
         self._pack = Pack(
             base, object_format=SHA1 if hash_bytes == 20 else SHA256, delta_base_cache_limit=limits.member_bytes
@@ -408,10 +417,12 @@ class _Packed:
             # Both are opened and compared now, so that a broken one does not spoil each look-up.
             self._index = self._pack.index
             _ = self._pack.data
-            with _open_regular(Path(base + ".pack")) as data:
+            with _open_inside(Path(base).parent, f"{file}.pack") as data:
                 self._view = mmap.mmap(data.fileno(), 0, access=mmap.ACCESS_READ)
         except _broken() as error:
             self._pack.close()
+            if isinstance(error, OSError):
+                raise Fault("unreadable-pack", f"{file}: {error.strerror}") from error
             raise Fault("corrupt-pack", f"{file}: {_said(error)}") from error
 
     def close(self) -> None:
@@ -579,16 +590,30 @@ class _Places:
     objects: Path
 
 
-def _open_regular(path: Path) -> BinaryIO:
-    """A regular file for reading; a link, a pipe or a device is refused before it can block.
+def _open_inside(folder: Path, name: str) -> BinaryIO:
+    """A regular file below a folder for reading; a link, also on the way, a pipe or a device is refused.
+
+    Nothing is followed and nothing waited for: each part of the name is looked up in the folder before it.
 
     Raises:
         OSError: when it is none.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    *between, last = name.split("/")
+    at = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for part in between:
+            try:
+                inner = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=at)
+            except NotADirectoryError as error:
+                raise OSError(error.errno, f"{part} is a link or no folder", str(folder)) from error
+            os.close(at)
+            at = inner
+        descriptor = os.open(last, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=at)
+    finally:
+        os.close(at)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise OSError(0, "not a regular file", str(path))
+        raise OSError(0, "not a regular file", str(folder / name))
     return os.fdopen(descriptor, "rb")
 
 
@@ -619,12 +644,12 @@ def _located(path: Path) -> _Places:
     objects = shared / "objects"
     if not _mode(objects):
         raise RequestError(f"{path} is no git repository that can be read", remedy="It has no folder of objects.")
-    for folder in (objects, objects / "pack"):
+    for folder in (objects, objects / "pack", shared / "refs"):
         mode = _mode(folder)
-        if not stat.S_ISDIR(mode) and (mode or folder.name != "pack"):
+        if not stat.S_ISDIR(mode) and (mode or folder == objects):
             raise UnsafeRepository(
                 f"{path}: its {folder.relative_to(shared)} is a link or no folder",
-                remedy="Name the repository that holds the objects itself.",
+                remedy="Name the repository that it leads to.",
             )
     return _Places(control, shared, objects)
 
@@ -639,9 +664,9 @@ def _mode(path: Path) -> int:
 
 def _worktree(dot: Path, path: Path) -> Path:
     """The folder that a worktree's `.git` file names, where that names the worktree back."""
-    named = _small(dot).removeprefix("gitdir:").strip()
+    named = _small(dot.parent, dot.name).removeprefix("gitdir:").strip()
     control = Path(os.path.realpath(dot.parent / named))
-    back = _small(control / "gitdir").strip()
+    back = _small(control, "gitdir").strip()
     # Only who may write to the other repository can make it point here.
     if not named or not back or control.parent.name != "worktrees" or Path(os.path.realpath(control / back)) != dot:
         raise UnsafeRepository(
@@ -651,10 +676,10 @@ def _worktree(dot: Path, path: Path) -> Path:
     return control
 
 
-def _small(path: Path) -> str:
-    """A file's first line; empty for what is no small regular file."""
+def _small(folder: Path, name: str) -> str:
+    """The first line of a file below a folder; empty for what is no regular file there."""
     try:
-        with _open_regular(path) as file:
+        with _open_inside(folder, name) as file:
             return os.fsdecode(file.readline(_LINE))
     except OSError:
         return ""
@@ -680,7 +705,7 @@ def _looked_up(places: _Places, path: Path, revision: str) -> str:
             if not _is_ref(candidate):
                 continue
             folder = places.head if candidate == "HEAD" else places.shared
-            value = _small(folder / candidate).strip()
+            value = _small(folder, candidate).strip()
             if not value and candidate != "HEAD":
                 packed = _packed_refs(places) if packed is None else packed
                 value = packed.get(candidate, "")
@@ -717,7 +742,7 @@ def _is_ref(name: str) -> bool:
 def _packed_refs(places: _Places) -> dict[str, str]:
     found: dict[str, str] = {}
     try:
-        with _open_regular(places.shared / "packed-refs") as file:
+        with _open_inside(places.shared, "packed-refs") as file:
             for line in _lines(file):
                 sha, _, name = line.rstrip(b"\n").decode("utf-8", "surrogateescape").partition(" ")
                 if _HASH.fullmatch(sha) and name:

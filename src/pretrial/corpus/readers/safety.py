@@ -1,4 +1,4 @@
-"""What readers of archives and repositories may spend on input they do not trust, and names that are safe to store.
+"""What readers may spend on input they do not trust, and names that are safe to store.
 
 Guarantees: a name that `safe_name` gives is relative, has no `..`, no empty part and no character that moves a
 cursor or cannot be stored; equal names give equal results.
@@ -18,15 +18,20 @@ _DRIVE = re.compile(r"[A-Za-z]:")
 
 @dataclass(frozen=True)
 class Limits:
-    """Most that one archive or repository may cost. All are this project's own choices.
+    """Most that one archive, packed file, repository or document may cost. All are this project's own choices.
 
     Attributes:
         member_bytes: most bytes of one file; a larger one is a reject, the others stay.
         total_bytes: most unpacked bytes of one archive, most file bytes of one tree of a repository.
         members: most members of an archive, or entries of a tree with its folders.
-        ratio: most unpacked bytes for each packed byte of an archive. DEFLATE reaches 1,032; source code in
-            xz stays under 20.
+        ratio: most unpacked bytes for each packed byte of an archive or packed file. DEFLATE reaches 1,032, Zstandard
+            more than 10,000; source code in xz stays under 20.
         ratio_from: unpacked bytes from which `ratio` is applied.
+        document_bytes: most bytes of a document put together from many parts, a question with its answers or a list
+            of comments, and of the parts themselves.
+        structure_bytes: most memory that a line of JSON may take beside its texts: lists, maps, keys and numbers can
+            take 44 bytes for each byte of the line. Five million numbers, the tokens of a text of 20 MB, stay below it.
+        structure_from: bytes of a line from which that is estimated.
         object_bytes: most bytes of anything unpacked on the way to a git object (the base of a delta).
     """
 
@@ -35,6 +40,9 @@ class Limits:
     members: int = 500_000
     ratio: int = 200
     ratio_from: int = 64_000_000
+    document_bytes: int = 32_000_000
+    structure_bytes: int = 200_000_000
+    structure_from: int = 4_000_000
     object_bytes: int = 128_000_000
 
 
@@ -49,6 +57,16 @@ class Fault(Exception):
         self.reason = reason
         self.detail = detail
         self.fatal = fatal
+
+
+def check_ratio(unpacked: int, packed: int, limits: Limits) -> None:
+    """Stop what unpacks to far more than it should.
+
+    Raises:
+        Fault: `archive-bomb`.
+    """
+    if unpacked > limits.ratio_from and unpacked > limits.ratio * packed:
+        raise Fault("archive-bomb", f"{unpacked} bytes unpacked from {packed}", fatal=True)
 
 
 def decoded_name(raw: bytes) -> str:

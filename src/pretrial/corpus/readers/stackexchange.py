@@ -1,14 +1,17 @@
 """Stack Exchange dumps: questions with their answers, from `Posts.xml`, plain or in the archive that holds it.
 
 Guarantees: one document a question, answers by falling score; code stays code; posts are read as a stream, memory is
-bounded by 64 MB of posts, one line (64 MB at most) and one of 1,024 buckets of the dump; what is written to disk lies
-in the folder given for work and is deleted; a line that is no XML, a truncated or damaged archive is a reject and the
-rest is kept; entities and document types are refused, so an attack by either does nothing.
+bounded by 64 MB of posts, one line (64 MB at most), 192 MB of one of 1,024 buckets of the dump and a count for each of
+its questions; what is written to disk lies in the folder given for work and is deleted; a line that is no XML, a
+truncated or damaged archive, or one that unpacks to far more than it should, is a reject and the rest is kept; a
+question whose thread is too long for a document is a reject; entities and document types are refused, so an attack by
+either does nothing.
 Does not: read comments, edits or users' names beyond what a post carries, or fetch dumps.
 
 Where an answer lies in a dump has nothing to do with its question's place. So posts are first spread over buckets by
 their question's id modulo 1,024, in memory and past 64 MB in files of packed JSON lines; then each bucket is sorted
-and joined. Threads come out by bucket, then by the question's id: an order that depends on the posts alone.
+and joined; a bucket of more than 128 MB is split by ranges of ids first, and of a thread too long for a document one
+post is kept. Threads come out by bucket, then by the question's id: an order that depends on the posts alone.
 
 The text: title, question, then each answer under a line `Answer:`, or `Answer (accepted):` for the one the asker
 accepted, which keeps its place by score. Score ties: the accepted one first, then the older one. HTML becomes
@@ -23,8 +26,10 @@ the default is 1.
 
 from __future__ import annotations
 
+import bisect
 import contextlib
 import hashlib
+import io
 import itertools
 import json
 import queue
@@ -33,7 +38,8 @@ import tempfile
 import threading
 import zipfile
 import zlib
-from collections.abc import Callable, Generator, Iterator
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from html import unescape
 from pathlib import Path, PurePosixPath
@@ -44,19 +50,21 @@ import zstandard
 
 from pretrial.corpus.readers.packed import unpacked
 from pretrial.corpus.readers.record import Item, Record, Reject, Skip, excerpt
+from pretrial.corpus.readers.safety import Fault, Limits, check_ratio
 from pretrial.corpus.readers.threads import fenced
 from pretrial.corpus.sites import site_of
 from pretrial.errors import RequestError, RunError
 
 BUCKETS = 1024
 SPILL_BYTES = 64_000_000
+# Of a dump of 100 GB no bucket has as much, unless its ids are chosen for it.
+BUCKET_BYTES = 128_000_000
+# What Python takes for a post beside its texts.
+POST_BYTES = 500
 LINE_LIMIT = 64_000_000
-# A site's Posts.xml packs to a fifth; a bomb of zeros to a thousandth or less.
-MOST_RATIO = 500
 # Ten times the most that the sites let a post have (30,000 characters).
 BODY_LIMIT = 300_000
 _CHUNK = 1 << 20
-_FREE_BYTES = 100_000_000
 _DEEPEST = 8
 _INVALID_TOKEN = expat.errors.codes[expat.errors.XML_ERROR_INVALID_TOKEN]
 _MAGIC = {b"7z\xbc\xaf\x27\x1c": "7z", b"PK\x03\x04": "zip", b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
@@ -74,6 +82,7 @@ def read_stackexchange(
     min_answers: int = 1,
     min_answer_score: int | None = None,
     sha256: str | None = None,
+    limits: Limits | None = None,
 ) -> Iterator[Item]:
     """The threads of a dump, one record a question that passes the thresholds.
 
@@ -91,6 +100,7 @@ def read_stackexchange(
         min_answers: least answers, counted after `min_answer_score`.
         min_answer_score: least score of an answer, else it is left out of its thread; `None` keeps all.
         sha256: what the file's bytes must hash to.
+        limits: how far the file may unpack, and the most bytes of a thread, of its posts in memory and as text.
 
     Raises:
         RequestError: when the file is a 7z archive and py7zr is not installed.
@@ -98,18 +108,21 @@ def read_stackexchange(
     """
     if sha256 is not None and _hash(path) != sha256:
         raise RunError(f"{path} changed while it was being read", remedy="Run again when nothing writes to it.")
-    for member in _members(path, name):
+    limits = Limits() if limits is None else limits
+    for member in _members(path, name, limits):
         if isinstance(member, Reject):
             yield member
             continue
         work.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=work) as folder:
-            posts = _Buckets(Path(folder))
+            posts = _Buckets(Path(folder), limits.document_bytes)
             with contextlib.closing(member.chunks):
                 yield from _spread(member, posts)
             host = site or site_of(member.name) or site_of(name) or beside
+            wanted = _Wanted(min_score, min_answers, min_answer_score, limits.document_bytes)
             for bucket in range(BUCKETS):
-                yield from _joined(posts.take(bucket), member.name, host, min_score, min_answers, min_answer_score)
+                for run, sizes in posts.take(bucket):
+                    yield from _joined(run, sizes, member.name, host, wanted)
 
 
 # Bytes: from a file, or out of an archive
@@ -125,25 +138,25 @@ class _Broken(Exception):
     """The bytes end too soon or make no sense; the message says how."""
 
 
-def _members(path: Path, name: str) -> Iterator[_Member | Reject]:
+def _members(path: Path, name: str, limits: Limits) -> Iterator[_Member | Reject]:
     with path.open("rb") as file:
         head = file.read(8)
     kind = next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), "")
     if kind == "7z":
-        yield from _seven_zip(path, name)
+        yield from _seven_zip(path, name, limits)
     elif kind == "zip":
-        yield from _zip(path, name)
+        yield from _zip(path, name, limits)
     else:
-        yield _Member(name, _stream(path, kind))
+        yield _Member(name, _stream(path, kind, limits))
 
 
 def _is_posts(member: str) -> bool:
     return PurePosixPath(member).name.lower() == "posts.xml"
 
 
-def _stream(path: Path, kind: str) -> Generator[bytes, None, None]:
+def _stream(path: Path, kind: str, limits: Limits) -> Generator[bytes, None, None]:
     with path.open("rb") as file:
-        stream: Any = unpacked(file, kind, lambda: path.open("rb")) if kind else file
+        stream: Any = unpacked(file, kind, lambda: path.open("rb"), limits) if kind else file
         while True:
             try:
                 # Of a cut file what stands before the cut comes first, then the error.
@@ -157,17 +170,17 @@ def _stream(path: Path, kind: str) -> Generator[bytes, None, None]:
             yield chunk
 
 
-def _zip(path: Path, name: str) -> Iterator[_Member | Reject]:
+def _zip(path: Path, name: str, limits: Limits) -> Iterator[_Member | Reject]:
     try:
         with zipfile.ZipFile(path) as archive:
             members = [info for info in archive.infolist() if _is_posts(info.filename)]
             if not members:
                 yield Reject("no-posts-xml", name, excerpt(", ".join(archive.namelist())))
             for info in members:
-                if _is_bomb(info.file_size, info.compress_size):
-                    yield Reject("archive-bomb", f"{name}/{info.filename}", f"{info.file_size} bytes")
-                else:
-                    yield _Member(f"{name}/{info.filename}", _unzipped(archive, info))
+                where = f"{name}/{info.filename}"
+                yield _bomb(where, info.file_size, info.compress_size, limits) or _Member(
+                    where, _unzipped(archive, info)
+                )
     except zipfile.BadZipFile as error:
         yield Reject("corrupt-file", name, excerpt(str(error)))
 
@@ -181,11 +194,15 @@ def _unzipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Generator[byte
         raise _Broken(str(error)) from error
 
 
-def _is_bomb(size: int, packed: int) -> bool:
-    return size > _FREE_BYTES and size > MOST_RATIO * max(packed, 1)
+def _bomb(where: str, size: int, packed: int, limits: Limits) -> Reject | None:
+    try:
+        check_ratio(size, packed, limits)
+    except Fault as fault:
+        return Reject(fault.reason, where, fault.detail)
+    return None
 
 
-def _seven_zip(path: Path, name: str) -> Iterator[_Member | Reject]:
+def _seven_zip(path: Path, name: str, limits: Limits) -> Iterator[_Member | Reject]:
     try:
         import py7zr
     except ImportError as error:
@@ -204,10 +221,7 @@ def _seven_zip(path: Path, name: str) -> Iterator[_Member | Reject]:
         yield Reject("no-posts-xml", name, excerpt(others))
     for member, size in members.items():
         where = f"{name}/{member}"
-        if _is_bomb(size, path.stat().st_size):
-            yield Reject("archive-bomb", where, f"{size} bytes")
-        else:
-            yield _Member(where, _unpacked(path, member))
+        yield _bomb(where, size, path.stat().st_size, limits) or _Member(where, _unpacked(path, member))
 
 
 class _Stopped(Exception):
@@ -408,6 +422,9 @@ def _spread(member: _Member, posts: _Buckets) -> Iterator[Item]:
     except _Broken as error:
         yield from _taken(rows, posts)
         yield Reject("corrupt-file", f"{name}:{number}", excerpt(str(error)))
+    except Fault as fault:
+        yield from _taken(rows, posts)
+        yield Reject(fault.reason, f"{name}:{number}", excerpt(fault.detail))
 
 
 def _behind_error(block: bytes, line: int, error: expat.ExpatError, before: bool) -> tuple[int, bytes, bytes]:
@@ -469,14 +486,19 @@ def _blocks(chunks: Iterator[bytes]) -> Iterator[tuple[bytes, bool]]:
 class _Buckets:
     """Posts by their question, in memory, and past a size in files."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, most: int) -> None:
+        self.folder, self.most = folder, most
         self.rows: dict[int, list[bytes]] = {}
         self.size = 0
+        self.bucket_sizes: Counter[int] = Counter()
 
     def add(self, post: _Post) -> None:
         row = json.dumps(post, ensure_ascii=False, separators=(",", ":")).encode()
-        self.rows.setdefault(post.question % BUCKETS, []).append(row)
+        self._put(post.question % BUCKETS, row)
+
+    def _put(self, bucket: int, row: bytes) -> None:
+        self.rows.setdefault(bucket, []).append(row)
+        self.bucket_sizes[bucket] += len(row) + POST_BYTES
         self.size += len(row) + 50
         if self.size >= SPILL_BYTES:
             packer = zstandard.ZstdCompressor(level=1)
@@ -487,35 +509,95 @@ class _Buckets:
                     file.write(packer.compress(b"\n".join(rows) + b"\n"))
             self.rows, self.size = {}, 0
 
-    def take(self, bucket: int) -> list[_Post]:
-        """A bucket's posts: by question, the question before its answers, these by id. They leave memory and disk."""
-        rows = self.rows.pop(bucket, [])
+    def take(self, bucket: int) -> Iterator[tuple[list[_Post], Mapping[int, int]]]:
+        """A bucket's posts, in pieces that fit into memory, with what each question's posts take of it.
+
+        They are by question, the question before its answers, these by id. Of a question whose posts take more than
+        `most` bytes only the first may be there. They leave memory and disk.
+        """
+        sizes: Counter[int] = Counter()
+        small = self.bucket_sizes[bucket] <= BUCKET_BYTES
+        posts: list[_Post] = []
+        for row in self._rows(bucket):
+            sizes[_question(row)] += len(row) + POST_BYTES
+            if small:
+                posts.append(_Post(*json.loads(row)))
+        if small:
+            self._drop(bucket)
+            yield sorted(posts, key=_place), sizes
+            return
+        # Where the pieces begin.
+        starts, size = [min(sizes)], 0
+        for question in sorted(sizes):
+            own = sizes[question] if sizes[question] <= self.most else 0
+            if size + own > BUCKET_BYTES and size:
+                starts.append(question)
+                size = 0
+            size += own
+        folder = self.folder / f"{bucket:04d}"
+        folder.mkdir()
+        pieces = _Buckets(folder, self.most)
+        first: dict[int, _Post] = {}
+        for row in self._rows(bucket):
+            question = _question(row)
+            if sizes[question] <= self.most:
+                pieces._put(bisect.bisect(starts, question) - 1, row)
+            else:
+                post = _Post(*json.loads(row))._replace(title="", tags="", body="")
+                first[question] = min(first.get(question, post), post, key=_place)
+        self._drop(bucket)
+        for post in first.values():
+            row = json.dumps(post, ensure_ascii=False, separators=(",", ":")).encode()
+            pieces._put(bisect.bisect(starts, post.question) - 1, row)
+        for piece in range(len(starts)):
+            posts = sorted((_Post(*json.loads(row)) for row in pieces._rows(piece)), key=_place)
+            pieces._drop(piece)
+            yield posts, sizes
+        folder.rmdir()
+
+    def _rows(self, bucket: int) -> Iterator[bytes]:
+        """A bucket's posts in the order in which they came."""
         path = self._file(bucket)
         if path.exists():
             with path.open("rb") as file:
                 reader = zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True)
-                rows = reader.read().splitlines() + rows
-            path.unlink()
-        return sorted(
-            (_Post(*json.loads(row)) for row in rows), key=lambda post: (post.question, post.answer, post.id, post.line)
-        )
+                for row in io.BufferedReader(reader, _CHUNK):
+                    yield row[:-1]
+        yield from self.rows.get(bucket, ())
+
+    def _drop(self, bucket: int) -> None:
+        self.rows.pop(bucket, None)
+        self._file(bucket).unlink(missing_ok=True)
 
     def _file(self, bucket: int) -> Path:
         return self.folder / f"{bucket:04d}.zst"
 
 
+def _question(row: bytes) -> int:
+    """The first number of a post's row."""
+    return int(row[1 : row.index(b",")])
+
+
+def _place(post: _Post) -> tuple[int, int, int, int]:
+    return post.question, post.answer, post.id, post.line
+
+
 # Threads: a question with its answers
 
 
-def _joined(
-    posts: list[_Post],
-    name: str,
-    site: str,
-    min_score: int | None,
-    min_answers: int,
-    min_answer_score: int | None,
-) -> Iterator[Item]:
-    for _, group in itertools.groupby(posts, key=lambda post: post.question):
+class _Wanted(NamedTuple):
+    min_score: int | None
+    min_answers: int
+    min_answer_score: int | None
+    most_bytes: int
+
+
+def _joined(posts: list[_Post], sizes: Mapping[int, int], name: str, site: str, wanted: _Wanted) -> Iterator[Item]:
+    for question, group in itertools.groupby(posts, key=lambda post: post.question):
+        if sizes[question] > wanted.most_bytes:
+            # Whatever it would be without some of its answers: they are not collected for it.
+            yield _oversize(next(group), name, sizes[question], wanted.most_bytes)
+            continue
         thread: dict[tuple[int, int], _Post] = {}
         for post in group:
             if thread.setdefault((post.answer, post.id), post) is not post:
@@ -525,18 +607,16 @@ def _joined(
             for post in (first, *answers):
                 yield _skipped("answer-without-question", post, name, site, post.question)
             continue
-        yield from _thread(first, answers, name, site, min_score, min_answers, min_answer_score)
+        yield from _thread(first, answers, name, site, wanted)
 
 
-def _thread(
-    question: _Post,
-    answers: list[_Post],
-    name: str,
-    site: str,
-    min_score: int | None,
-    min_answers: int,
-    min_answer_score: int | None,
-) -> Iterator[Item]:
+def _oversize(post: _Post, name: str, size: int, most: int) -> Reject:
+    detail = f"question {post.question} with its answers: {size} bytes, more than {most}"
+    return Reject("oversize-post", f"{name}:{post.line}", detail)
+
+
+def _thread(question: _Post, answers: list[_Post], name: str, site: str, wanted: _Wanted) -> Iterator[Item]:
+    min_score, min_answers, min_answer_score, most = wanted
     kept = []
     for post in answers:
         if min_answer_score is not None and post.score < min_answer_score:
@@ -557,9 +637,17 @@ def _thread(
         return
     accepted = question.accepted
     kept.sort(key=lambda post: (-post.score, post.id != accepted, post.id))
-    parts = [" ".join(question.title.split()), markdown(question.body)]
-    for post in kept:
-        parts += ["Answer (accepted):" if post.id == accepted else "Answer:", markdown(post.body)]
+    parts = [" ".join(question.title.split())]
+    length = len(parts[0].encode()) + 2 * bool(parts[0])
+    for post in (question, *kept):
+        head = "" if post is question else "Answer (accepted):" if post.id == accepted else "Answer:"
+        added = [head, markdown(post.body)]
+        parts += added
+        # Quotes and lists in each other make a body longer, up to thirty times.
+        length += sum(len(part.encode()) + 2 for part in added if part)
+        if length - 1 > most:
+            yield _oversize(question, name, length - 1, most)
+            return
     text = "\n\n".join(part for part in parts if part) + "\n"
     if not text.strip():
         yield Reject("empty-text", where, excerpt(question.body))

@@ -3,7 +3,7 @@
 Guarantees: `fenced` gives a block that its content cannot close; `plain` takes the markers of StarCoderData out of
 a text and says the same in Markdown; a text that does not begin with such a marker stays as it is, byte for byte;
 `conversation` finds comments and their authors where a record brings them or StarCoderData's counters stand, and
-`written` writes them as `plain` does.
+`written` writes them as `plain` does; a list of comments too long for a document is not put together.
 Does not: read files, or guess who speaks in a thread that lies in its record as a ready text (`shared/data/
 code_adjacent`: answers without names, or a chat's lines): of those no comments are known.
 
@@ -23,6 +23,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
+
+from pretrial.corpus.readers.safety import Fault, Limits
 
 NO_OUTPUT = "(no output)"
 _BACKTICKS = re.compile(r"^[ \t]*(`{3,})", re.MULTILINE)
@@ -133,11 +135,21 @@ def written(head: str, comments: Iterable[Comment]) -> str:
     return head + "\n\n".join(f"{author}: {text}" for author, text in comments) + "\n"
 
 
-def thread_text(comments: Any, fields: Mapping[str, Any]) -> str:
-    """The text of a list of comments, each behind its author's name; empty where it is no such list."""
+def thread_text(comments: Any, fields: Mapping[str, Any], most: int = Limits.document_bytes) -> str:
+    """The text of a list of comments, each behind its author's name; empty where it is no such list.
+
+    Raises:
+        Fault: when it would have more than `most` bytes.
+    """
     found = conversation("", {**fields, "events": comments})
     if found is None or not found.comments or found.counted:
         return ""
+    # As `written` puts them under each other: `: ` and a blank line or the line end.
+    size = len(found.head.encode("utf-8", "surrogatepass")) - 1
+    for said in found.comments:
+        size += sum(len(part.encode("utf-8", "surrogatepass")) for part in said) + 4
+    if size > most:
+        raise Fault("oversize-post", f"{len(found.comments)} comments of {size} bytes, more than {most}")
     return written(found.head, found.comments)
 
 

@@ -1,0 +1,125 @@
+"""Links that lead where nothing is read: to other repositories, to pipes, to what the system makes up."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dulwich import objects
+
+from git_objects import make, tree
+from pretrial.corpus import places, spec
+from pretrial.corpus.places import FAULTS, Place, found
+from pretrial.errors import RequestError
+
+
+def repository(path: Path, files: dict[str, bytes]) -> Path:
+    repo = make(path)
+    commit = objects.Commit()
+    commit.tree = tree(repo, files)
+    commit.author = commit.committer = b"A Person <a@example.org>"
+    commit.author_time = commit.commit_time = 1_700_000_000
+    commit.author_timezone = commit.commit_timezone = 0
+    commit.message = b"Begin\n"
+    repo.object_store.add_object(commit)
+    repo.refs[b"refs/heads/main"] = commit.id
+    return path
+
+
+@pytest.fixture
+def repos(tmp_path: Path) -> Path:
+    """A folder with a repository, a link to one outside, and a link to what is none."""
+    repository(tmp_path / "repos/own", {"own.py": b"own = 1\n"})
+    repository(tmp_path / "outside", {"outside.py": b"outside = 1\n"})
+    (tmp_path / "repos/linked").symlink_to(tmp_path / "outside", target_is_directory=True)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "repos/nothing").symlink_to(tmp_path / "empty", target_is_directory=True)
+    return tmp_path / "repos"
+
+
+@pytest.mark.parametrize("location", ["repos", "repos/*"])
+@pytest.mark.usefixtures("repos")
+def test_a_repository_behind_a_link_is_named_and_not_read(read: Any, location: str) -> None:
+    corpus = read("git", location, languages=("python",))
+    assert corpus.texts == ["own = 1\n"]
+    assert corpus.facts["quarantined"] == {"linked-repository": 1}
+    (row,) = corpus.quarantine
+    assert row["where"].endswith("linked")
+    assert row["excerpt"] == FAULTS["linked-repository"]
+
+
+@pytest.mark.usefixtures("repos")
+def test_a_link_to_a_repository_that_is_named_itself_is_followed(read: Any) -> None:
+    assert read("git", "repos/linked", languages=("python",)).texts == ["outside = 1\n"]
+
+
+def test_a_link_alone_is_said(repos: Path, read: Any) -> None:
+    (repos / "own").rename(repos.parent / "own")
+    with pytest.raises(RequestError, match="a link to a repository; links are not followed"):
+        read("git", "repos", languages=("python",))
+
+
+def test_a_damaged_repository_among_others_is_not_one_without_the_revision(repos: Path, read: Any) -> None:
+    damaged = repository(repos / "damaged", {"x.py": b"x = 1\n"})
+    for path in (damaged / ".git/objects").glob("[0-9a-f][0-9a-f]/*"):
+        path.chmod(0o644)
+        path.write_bytes(b"noise")
+    make(repos / "none")
+    corpus = read("git", "repos", languages=("python",))
+    assert {row["where"]: row["reason"] for row in corpus.quarantine} == {
+        "repos/damaged": "damaged-repository",
+        "repos/linked": "linked-repository",
+        "repos/none": "unreadable-repository",
+    }
+
+
+@pytest.fixture
+def planned(tmp_path: Path, make_source: Any, hashes: Any) -> Callable[[str, str], Any]:
+    def plan(kind: str, location: str) -> Any:
+        source = make_source(kind, location)
+        settings = spec.source_settings(source, None, tmp_path, where="s:1")
+        return spec.input_fingerprint(spec.source_config(source), settings, hashes)
+
+    return plan
+
+
+@pytest.mark.skipif(not Path("/proc/kmsg").exists(), reason="this system has no file that makes readers wait")
+@pytest.mark.parametrize("kind", ["jsonl", "stackexchange", "archives"])
+def test_a_link_to_what_makes_readers_wait_is_never_opened(tmp_path: Path, planned: Any, kind: str) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for name, target in {"log": "/proc/kmsg", "memory": "/proc/self/mem", "zero": "/dev/zero", "pipe": "pipe"}.items():
+        (tmp_path / f"x-{name}.xml").symlink_to(target)
+    (tmp_path / "x-good.xml").write_bytes(b'{"text": "x"}\n')
+    said = {row[0]: row[1] for row in planned(kind, "x-*.xml")}
+    assert len(said.pop("x-good.xml")) == 64
+    assert said == {
+        "x-log.xml": "system-file",
+        "x-memory.xml": "system-file",
+        "x-pipe.xml": "not-a-file",
+        "x-zero.xml": "not-a-file",
+    }
+    with pytest.raises(RequestError, match="is not a regular file: a file of /proc or /sys"):
+        planned(kind, "x-log.xml")
+
+
+def test_files_on_the_disk_of_the_system_itself_are_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Where `/proc` is a plain folder, as in some containers, nothing is refused for lying beside it."""
+    (tmp_path / "x.jsonl").write_bytes(b'{"text": "x"}\n')
+    monkeypatch.setattr(places, "_SYSTEM", ("/", str(tmp_path / "gone")))
+    places._system_devices.cache_clear()
+    settings = {"locations": [{"root": str(tmp_path), "pattern": "x.jsonl"}]}
+    try:
+        assert found({"kind": "jsonl"}, settings) == [Place("x.jsonl", tmp_path / "x.jsonl", "", named=True)]
+    finally:
+        places._system_devices.cache_clear()
+
+
+def test_a_pipe_behind_a_link_in_a_dataset_s_folder_is_not_opened(tmp_path: Path, planned: Any) -> None:
+    (tmp_path / "set").mkdir()
+    os.mkfifo(tmp_path / "set/pipe")
+    (tmp_path / "set/a.jsonl").write_bytes(b'{"text": "x"}\n')
+    (tmp_path / "set/b.jsonl").symlink_to("pipe")
+    assert [row[0] for row in planned("hub", "./set")] == ["a.jsonl"]
