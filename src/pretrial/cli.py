@@ -7,11 +7,12 @@ machine would read has `--json`; people get tables on a terminal and plain lines
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 # No library that Pretrial loads may phone home (design, invariant 11).
 os.environ.setdefault("DO_NOT_TRACK", "1")
@@ -40,6 +41,9 @@ from pretrial.errors import Interrupted, PretrialError, RequestError
 # What the disk says when it has no room, and when it may not be written. Everything else is a defect of ours.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR)
+
+# In the place of a path in errors of standard output.
+_OUTPUT = "standard output"
 
 app = typer.Typer(
     name="pretrial",
@@ -310,6 +314,8 @@ def parse_seeds(text: str, known: tuple[int, ...]) -> tuple[int, ...]:
 
 def main() -> None:
     """Entry point; turns our errors into one message and an exit code."""
+    if sys.stdout is not None:  # It is where the shell closed it (`>&-`).
+        sys.stdout = output(1, like=sys.stdout)
     sys.exit(guarded(lambda: app(standalone_mode=False)))
 
 
@@ -319,6 +325,9 @@ def guarded(command: Callable[[], Any]) -> int:
     usage_error: type[Exception] = typer.BadParameter.__mro__[1]
     try:
         code = command()
+        # What is still buffered would fail to be written only after the exit code is settled.
+        if sys.stdout is not None:
+            sys.stdout.flush()
         if code == Interrupted.exit_code:
             # Typer turns a Ctrl-C that nobody listened for into a bare exit code: ours come with a message.
             raise KeyboardInterrupt
@@ -335,17 +344,46 @@ def guarded(command: Callable[[], Any]) -> int:
         return 130
     except BrokenPipeError:
         # Whoever read our output has gone; say nothing more to it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        _say_nothing_more()
         return 1
     except OSError as error:
+        if error.filename == _OUTPUT:
+            _say_nothing_more()
+            print(f"pretrial: standard output cannot be written: {error.strerror}", file=sys.stderr)
+            print("  What was printed is not whole; send it to another place.", file=sys.stderr)
+            return 1
         if error.errno not in (*_FULL, *_FORBIDDEN):
             raise
-        print(
-            f"pretrial: {error.filename or 'a file of the store or the workspace'}: {error.strerror}", file=sys.stderr
-        )
+        print(f"pretrial: {error.filename or 'a file that Pretrial writes'}: {error.strerror}", file=sys.stderr)
         full = error.errno in _FULL
         print(
             f"  {'Free some space, then run the same command again.' if full else 'Name another place.'}",
             file=sys.stderr,
         )
         return 1 if full else 2
+
+
+def _say_nothing_more() -> None:
+    """Let what is still buffered for standard output go nowhere, or the interpreter fails on it when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+class _Output(io.FileIO):
+    """Standard output, whose errors say that they are its own: the system names no file where one is open already."""
+
+    def write(self, data: Any, /) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            error.filename = _OUTPUT
+            raise
+
+
+def output(descriptor: int, like: TextIO) -> TextIO:
+    """Text output to an open file, encoded as another, so that `guarded` knows when it cannot be written."""
+    return io.TextIOWrapper(
+        io.BufferedWriter(_Output(descriptor, "w", closefd=False)),
+        encoding=like.encoding,
+        errors=like.errors,
+        line_buffering=like.isatty() or bool(os.environ.get("PYTHONUNBUFFERED")),
+    )

@@ -5,8 +5,10 @@ Looks at what is in the store. Only `build` makes anything. What a machine would
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -27,17 +29,31 @@ from pretrial.cli_common import (
 )
 from pretrial.errors import RequestError
 
+if TYPE_CHECKING:
+    from pretrial.inspecting.corpora import Corpora
+
 corpus = typer.Typer(
-    help="See the corpora: what was kept and dropped, why, and where a token comes from.", no_args_is_help=True
+    help="See the corpora: what was kept and dropped, why, and where a token comes from.", invoke_without_command=True
 )
 
-SourceName = Annotated[str, typer.Argument(metavar="SOURCE", help="The source.", show_default=False)]
+# Not required as far as the parser knows: what is missing is said with the sources that there are.
+SourceName = Annotated[str | None, typer.Argument(metavar="SOURCE", help="The source.", show_default=False)]
+
+
+@corpus.callback()
+def common(context: typer.Context) -> None:
+    """See the corpora: what was kept and dropped, why, and where a token comes from."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+        raise typer.Exit(2)
 
 
 def _tokens(text: str) -> int:
     """A number of tokens as study files write it, such as 5K."""
     from pretrial.study.units import parse_tokens
 
+    if text.startswith("-") and text[1:].isdecimal():
+        return int(text)  # Which tokens there are is the variant's to say.
     try:
         return parse_tokens(text)
     except ValueError as error:
@@ -75,7 +91,8 @@ def build(
     except RefusedError as error:
         refused, built = error, error.built
     corpora, unused = built.corpora, [name for name in built.sources if name in built.corpora.unused]
-    made = [name for name in built.sources if name not in unused and corpora.find(f"corpus {name}") is not None]
+    corpora.options = _options(workspace, store, data)
+    made = [name for name in built.sources if name not in unused and corpora.seen(name) is not None]
     funnels = [corpora.funnel(name) for name in made]
     if as_json:
         from pretrial.inspecting.exposure import unequal
@@ -105,7 +122,7 @@ def build(
 @corpus.command()
 def inspect(
     study: StudyPath,
-    source: SourceName,
+    source: SourceName = None,
     workspace: Workspace = None,
     store: StorePath = None,
     data: Data = None,
@@ -125,8 +142,10 @@ def inspect(
 
     Example: `pretrial corpus inspect studies/quickstart.yaml python --measure comment-share`
     """
-    corpora = _trial(study, workspace, store, data).corpora()
+    corpora = _corpora(study, workspace, store, data)
+    source = _asked(corpora, source)
     said = corpora.inspect(source, fields=field or (), measures=measure or (), hits=hits, top=top)
+    _note(corpora, source)
     if as_json:
         print_json(said)
         return
@@ -138,7 +157,7 @@ def inspect(
 @corpus.command()
 def sample(
     study: StudyPath,
-    source: SourceName,
+    source: SourceName = None,
     workspace: Workspace = None,
     store: StorePath = None,
     data: Data = None,
@@ -177,10 +196,12 @@ def sample(
 
     Example: `pretrial corpus sample studies/quickstart.yaml prose --rule no-code -n 3`
     """
-    corpora = _trial(study, workspace, store, data).corpora()
+    corpora = _corpora(study, workspace, store, data)
+    source = _asked(corpora, source)
     said = corpora.sample(
         source, rule=rule, kept=kept, of=of, n=number, seed=seed, characters=characters, listed=listed
     )
+    _note(corpora, source)
     if as_json:
         print_json(said)
         return
@@ -206,12 +227,13 @@ def card(
 
     Example: `pretrial corpus card studies/quickstart.yaml --all --out cards`
     """
-    trial = _trial(study, workspace, store, data)
+    corpora = _corpora(study, workspace, store, data)
     if every == (source is not None):
-        raise RequestError("which source?", remedy="Name one, or say --all.")
-    corpora = trial.corpora()
-    names = [source] if source is not None else [name for name in trial.study.sources if name not in corpora.unused]
+        there = ", ".join(corpora.study.sources)
+        raise RequestError("which source?", remedy=f"Name one, or say --all. The study has {there}.")
+    names = [source] if source is not None else [name for name in corpora.study.sources if name not in corpora.unused]
     cards = {name: corpora.card(name) for name in names}
+    _note(corpora, *names)
     if to is None:
         for text in cards.values():
             typer.echo(text, nl=False)
@@ -251,13 +273,41 @@ def trace(
 
     Example: `pretrial corpus trace studies/quickstart.yaml "balanced→text" --token 100K`
     """
-    said = _trial(study, workspace, store, data).corpora().trace(variant, token, seed=seed, around=around)
+    corpora = _corpora(study, workspace, store, data)
+    said = corpora.trace(variant, token, seed=seed, around=around)
+    _note(corpora, said["source"])
     if as_json:
         print_json(said)
         return
     from pretrial.inspecting.terminal import print_trace
 
     print_trace(out(), said)
+
+
+def _corpora(study: Path, workspace: Path | None, store: Path | None, data: Path | None) -> Corpora:
+    from pretrial.inspecting.looking import look
+
+    return look(_trial(study, workspace, store, data), options=_options(workspace, store, data))
+
+
+def _options(workspace: Path | None, store: Path | None, data: Path | None) -> str:
+    """The options of places as they were given, so that a command that is named as a remedy finds the same ones."""
+    given = {"workspace": workspace, "store": store, "data": data}
+    return "".join(f" --{name} {shlex.quote(str(path))}" for name, path in given.items() if path is not None)
+
+
+def _asked(corpora: Corpora, source: str | None) -> str:
+    if source is None:
+        raise RequestError(
+            "Missing argument 'SOURCE': which source?", remedy=f"The study has {', '.join(corpora.study.sources)}."
+        )
+    return source
+
+
+def _note(corpora: Corpora, *sources: str) -> None:
+    """Say on standard error what was shown of inputs that are no longer so."""
+    for note in dict.fromkeys(filter(None, map(corpora.note, sources))):
+        print(f"pretrial: {note}", file=sys.stderr)
 
 
 def _trial(study: Path, workspace: Path | None, store: Path | None, data: Path | None) -> Any:

@@ -6,6 +6,10 @@ exits with the class's code. Anything else that escapes is a defect of Pretrial 
 
 from __future__ import annotations
 
+import re
+
+_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
 
 class PretrialError(Exception):
     """What went wrong, where (file:line and key), and the remedy, each kept apart for machines."""
@@ -23,8 +27,13 @@ class PretrialError(Exception):
         return (_rebuild, (type(self), self.what, self.where, self.remedy))
 
     def __str__(self) -> str:
-        text = f"{self.where}: {self.what}" if self.where else self.what
+        # Names and paths may hold anything, and what is wrong is one line; a remedy may be several.
+        text = _UNSEEN.sub(_spell, f"{self.where}: {self.what}" if self.where else self.what)
         return f"{text}\n  {self.remedy}" if self.remedy else text
+
+
+def _spell(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode()
 
 
 def _rebuild(kind: type[PretrialError], what: str, where: str | None, remedy: str | None) -> PretrialError:

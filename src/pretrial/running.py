@@ -195,8 +195,11 @@ def nothing(study: str, runner: Runner) -> RunError:
 
 
 @contextmanager
-def stopping() -> Iterator[Callable[[], bool]]:
-    """Ctrl-C asks to stop at the next safe point; a second one stops at once. Only the main thread can listen."""
+def stopping(when: str = "at the next checkpoint") -> Iterator[Callable[[], bool]]:
+    """Ctrl-C asks to stop at the next safe point; a second one stops at once. Only the main thread can listen.
+
+    `when` says where that point is.
+    """
     asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield asked.is_set
@@ -206,7 +209,7 @@ def stopping() -> Iterator[Callable[[], bool]]:
         if asked.is_set():
             raise KeyboardInterrupt
         asked.set()
-        os.write(2, b"\nStopping at the next checkpoint; press Ctrl-C again to stop at once.\n")
+        os.write(2, f"\nStopping {when}; press Ctrl-C again to stop at once.\n".encode())
 
     before = signal.signal(signal.SIGINT, on_interrupt)
     try:

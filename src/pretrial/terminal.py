@@ -13,6 +13,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from pretrial.execute.progress import duration
+from pretrial.plan.cost import in_bytes
 
 if TYPE_CHECKING:
     from pretrial.trials import Outcome, Trial
@@ -171,9 +172,9 @@ def _cost(console: Console, plan: Json) -> None:
     memory, disk, write = cost["memory_bytes"], cost["disk_bytes"], cost["disk_bytes_to_write"]
     free = cost["disk_bytes_free"]
     console.print(
-        f"  memory {memory['value'] / 1e9:.1f} GB ({memory['basis']}), disk {disk['value'] / 1e9:.1f} GB, "
-        f"{write['value'] / 1e9:.1f} GB of it to be written ({disk['basis']})"
-        + (f"; {free['value'] / 1e9:,.1f} GB free ({free['basis']})" if free is not None else "")
+        f"  memory {in_bytes(memory['value'])} ({memory['basis']}), disk {in_bytes(disk['value'])}, "
+        f"{in_bytes(write['value'])} of it to be written ({disk['basis']})"
+        + (f"; {in_bytes(free['value'])} free ({free['basis']})" if free is not None else "")
     )
     record = plan["record"]
     if record is None:

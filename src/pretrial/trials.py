@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -289,7 +290,7 @@ class Trial:
         started = time.monotonic()
         self._check_asked(only, seeds or ())
         self.workspace.prepare()
-        with self.workspace.held(f"study {self.study.name}"):
+        with self._on_disk(), self.workspace.held(f"study {self.study.name}"):
             manner = Manner.asked(workers, cluster, refresh=refresh, retry=retry, quiet=quiet)
             return self._run(started, tuple(only), tuple(seeds or ()), manner, accept_record)
 
@@ -341,6 +342,9 @@ class Trial:
                     # What was made is there to be seen from now on, under whichever recipe it was made.
                     with where_writable():
                         self._register(graph, runner)
+                    from pretrial.inspecting.looking import remember
+
+                    remember(self.workspace.folder, graph, runner.find)
                 if not any(runner.find(evaluated.step) for evaluated in graph.evaluations):
                     self._save(graph, runner, record, accepted, reported=False)
                     raise nothing(self.study.name, runner)
@@ -372,14 +376,14 @@ class Trial:
         """
         from pretrial.inspecting.build import build
 
-        return build(self, sources, Manner.asked(workers, cluster, refresh=refresh, retry=retry, quiet=quiet))
+        with self._on_disk():
+            return build(self, sources, Manner.asked(workers, cluster, refresh=refresh, retry=retry, quiet=quiet))
 
     def corpora(self) -> Corpora:
         """The corpora as far as they were made, to look at."""
-        from pretrial.inspecting.corpora import Corpora
+        from pretrial.inspecting.looking import look
 
-        graph = self.graph(None)
-        return Corpora(graph, self._looking(graph).find, self.store)
+        return look(self)
 
     def _make(
         self,
@@ -440,7 +444,7 @@ class Trial:
             RequestError: when nothing was evaluated yet, or the workspace is in use.
         """
         self.workspace.prepare()
-        with self.workspace.held(f"report of {self.study.name}"):
+        with self._on_disk(), self.workspace.held(f"report of {self.study.name}"):
             self._write_report(self.findings())
         return self.workspace.report
 
@@ -492,6 +496,17 @@ class Trial:
         return f"<Trial {s.name}: {len(s.variants)} variants × {len(s.seeds)} seeds, {done}>"
 
     # -- inside ----------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _on_disk(self) -> Iterator[None]:
+        """Name the place in an error of the disk that names none: of store and workspace, the one with less room."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno is not None and error.filename is None and not isinstance(error, BrokenPipeError):
+                with suppress(OSError):
+                    error.filename = str(min(self.places.store, self.places.workspace, key=cost.disk_free))
+            raise
 
     def _check_asked(self, only: Sequence[str], seeds: Sequence[int]) -> None:
         for name in only:

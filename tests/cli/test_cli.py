@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import shutil
+import signal
 import sys
 from importlib.resources import files
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 
 import smoke
 from commands import Cli
-from pretrial.cli import guarded, parse_seeds
+from pretrial.cli import app, guarded, output, parse_seeds
 from pretrial.errors import Interrupted, RequestError, RunError
 from pretrial.study.load import load_study
 from smoke import Place
@@ -132,6 +133,27 @@ def test_a_disk_that_is_full_or_closed_is_said_without_a_traceback(
     assert said.code == code
     assert f"store/file: {os.strerror(number)}" in said.err
     assert "Traceback" not in said.err
+
+
+@pytest.mark.parametrize(("smaller", "number"), [("store", errno.ENOSPC), ("runs", errno.EDQUOT)])
+def test_a_full_disk_is_named_where_the_system_names_no_file(
+    cli: Cli, finished: Place, monkeypatch: pytest.MonkeyPatch, smaller: str, number: int
+) -> None:
+    from pretrial.plan import cost
+
+    def refuse(descriptor: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    full = {"store": finished.store, "runs": finished.workspace}[smaller]
+    finished.edit("bits-per-byte: 5%", "bits-per-byte: 4%")
+    monkeypatch.setattr(os, "fsync", refuse)
+    monkeypatch.setattr(cost, "disk_free", lambda path: 10**12 if path != full else 10**11)
+    said = cli("run", finished.study, *places(finished))
+    assert said.code == 1
+    assert said.err.splitlines()[-2:] == [
+        f"pretrial: {full}: {os.strerror(number)}",
+        "  Free some space, then run the same command again.",
+    ]
 
 
 @pytest.mark.parametrize("command", ["plan", "run", "status", "explain", "report"])
@@ -430,6 +452,29 @@ def test_help_teaches_with_examples(cli: Cli) -> None:
     assert "Example: pretrial export model" in cli("export", "model", "--help").out.replace("`", "")
 
 
+def test_a_token_before_the_first_is_refused_as_in_python(cli: Cli, finished: Place) -> None:
+    said = cli("corpus", "trace", finished.study, "text→text", "--token", "-1", *places(finished))
+    assert said.code == 2
+    with pytest.raises(RequestError, match="text→text has no token -1") as raised:
+        finished.trial().corpora().trace("text→text", -1)
+    assert said.err == f"pretrial: {raised.value}\n"
+
+
+def test_a_build_that_is_interrupted_stops_after_the_part_in_hand(
+    finished: Place, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from pretrial.execute.runner import Runner
+
+    def interrupted(*_: Any) -> None:
+        signal.raise_signal(signal.SIGINT)
+        raise Interrupted("stopped on request")
+
+    monkeypatch.setattr(Runner, "run", interrupted)
+    command = ["corpus", "build", str(finished.study), *places(finished)]
+    assert guarded(lambda: app(command, standalone_mode=False)) == 130
+    assert "\nStopping after the part in hand; press Ctrl-C again to stop at once.\n" in capfd.readouterr().err
+
+
 # -- as a process ----------------------------------------------------------------------------------------------------
 
 
@@ -460,6 +505,45 @@ def test_with_pictures_and_all_a_study_runs_from_nothing(tmp_path: Path) -> None
     assert figures == {".svg", ".png", ".csv"}
     assert len((place.report / "index.html").read_text(encoding="utf-8")) > 500_000
     assert sys.executable in (place.store / "compiled/trial.json").read_text()
+
+
+def test_a_name_with_a_line_break_is_one_line_of_an_error(cli: Cli, tmp_path: Path) -> None:
+    said = cli("plan", tmp_path / "two\nlines\x1b[2J.yaml")
+    assert said.code == 2
+    assert said.err == f"pretrial: {tmp_path}/two\\nlines\\x1b[2J.yaml: there is no such study file\n"
+    error = RequestError("there is no file a\u2028b", where="s.yaml:3, new\nline", remedy="Write this\n  or that.")
+    assert str(error) == "s.yaml:3, new\\nline: there is no file a\\u2028b\n  Write this\n  or that."
+    assert error.where == "s.yaml:3, new\nline"
+
+
+@pytest.mark.parametrize("command", [["--version"], ["plan", "--help"]])
+def test_output_that_cannot_be_written_is_an_error(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "closed").touch()
+    standard, closed = os.dup(1), os.open(tmp_path / "closed", os.O_RDONLY)
+    try:
+        monkeypatch.setattr(sys, "stdout", output(closed, like=sys.stdout))
+        assert guarded(lambda: app(command, standalone_mode=False)) == 1
+    finally:
+        monkeypatch.undo()
+        os.dup2(standard, 1)
+        os.close(standard)
+        os.close(closed)
+    assert capfd.readouterr().err == (
+        "pretrial: standard output cannot be written: Bad file descriptor\n"
+        "  What was printed is not whole; send it to another place.\n"
+    )
+
+
+def test_a_process_whose_output_cannot_be_written_exits_with_one(tmp_path: Path) -> None:
+    # No file may grow: what a full disk does to output.
+    command = " ".join(f"'{part}'" for part in [*smoke.COMMAND, "--version"])
+    done = smoke.call(["bash", "-c", f"ulimit -f 0; {command} > out.txt"], tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith("pretrial: standard output cannot be written: File too large\n")
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
 
 
 @pytest.mark.parametrize("command", [lambda: 130, lambda: (_ for _ in ()).throw(KeyboardInterrupt)])

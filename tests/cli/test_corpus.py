@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 import sys
 import unicodedata
@@ -147,10 +148,11 @@ def test_the_footnote_stands_once(cli: Cli, place: Seen) -> None:
 
 def test_documents_without_a_measure_are_said_in_words() -> None:
     kept = {"keep comment-share": {"least": 0.1, "most": None}, "keep lines": ["1", "2"]}
-    said = {"kept": kept, "unmeasured": {"keep comment-share": 41}}
+    said = {"kept": kept, "unmeasured": {"keep comment-share": 41}, "part": False}
     assert _why(said, "keep comment-share", {"comment-share": 641}) == "600 outside 0.1.., 41 have no comment-share"
     assert _why(said, "keep lines", {"lines": 3}) == "3 other than 1, 2"
     assert _why(said, "keep", {"site=null": 2, "site=a.example": 1}) == "no site 2, site=a.example 1"
+    assert _why(said | {"part": True}, "keep", {"site=null": 2, "site=a.example": 1}) == "3 not in this part"
     assert _why(said, "gopher-quality", {"min-words": 5}) == "min-words 5"
 
 
@@ -248,10 +250,47 @@ def test_a_source_that_fails_takes_down_no_other(cli: Cli, place: Seen) -> None:
     assert said.code == 1
     assert re.search(r"^failed: corpus mail: .*no document is left", said.out, flags=re.M)
     assert "web (trains)" in said.out
-    assert "mail (transfer domain)" not in said.out
+    assert "mail (transfer domain; no document is left)\n" in said.out
+    assert "once all sources have been read" not in said.out
     machine = json.loads(cli(place, "build", "--workers", "1", "--json", study=study).out)
     assert list(machine["failures"]) == ["corpus mail"]
-    assert [one["source"] for one in machine["sources"]] == ["web", "code", "bare", "tiny"]
+    assert [one["source"] for one in machine["sources"]] == ["mail", "web", "code", "bare", "tiny"]
+
+
+def test_what_rules_left_nothing_of_is_looked_at_with_the_commands_that_are_named(cli: Cli, place: Seen) -> None:
+    more = "  none: {read: {jsonl: mail.jsonl}, filter: [{gopher-quality: {min-words: 80000}}]}\n"
+    study = place.variation("none", "\nmixtures:", f"{more}\nmixtures:")
+    built = cli(place, "build", "--source", "none", "--workers", "1", study=study)
+    assert built.code == 1
+    assert re.search(r"^none \(transfer domain; no document is left\)$", built.out, flags=re.M)
+    assert re.search(r"^  gopher-quality +0 +0 +0\.0%", built.out, flags=re.M)
+    assert "  dropped by gopher-quality: min-words 40\n" in built.out
+    shown = cli(place, "sample", "none", "--rule", "gopher-quality", "-n", "2", study=study)
+    assert (shown.code, shown.out.split("\n")[0]) == (0, "none, dropped by gopher-quality: 2 of 40")
+    inspected = cli(place, "inspect", "none", study=study)
+    assert inspected.code == 0
+    assert "\n  no document is left: what follows is of what was read\n" in inspected.out
+    assert cli(place, "sample", "none", "--class", "quarantined", study=study).out.startswith(
+        "none, quarantined: 1 of 1"
+    )
+    refused = cli(place, "card", "none", study=study)
+    assert refused.code == 2
+    assert "no document is left of the source none\n  See what dropped them: pretrial corpus inspect " in refused.err
+    assert refused.err.endswith(f"{study} none {' '.join(place.options)}\n")
+
+
+def test_inputs_that_changed_are_said_on_standard_error(cli: Cli, place: Seen, tmp_path: Path) -> None:
+    shutil.copytree(place.folder, tmp_path / "seen")
+    own = Seen(tmp_path / "seen")
+    assert cli(own, "build").code == 0
+    with (own.folder / "web-1.jsonl").open("a") as file:
+        file.write("\n")
+    said = "pretrial: web-1.jsonl has changed since web was read; this is of the corpus read then\n"
+    for words in (["sample", "web", "--json"], ["inspect", "web"], ["card", "web"], ["card", "--all"]):
+        looked = cli(own, *words)
+        assert (looked.code, looked.err) == (0, said)
+    assert cli(own, "sample", "web", "--json").out == cli(place, "sample", "web", "--json").out
+    assert cli(own, "sample", "mail").err == ""
 
 
 def test_funnels_are_shown_before_the_mistake_that_only_documents_show(cli: Cli, place: Seen) -> None:
@@ -296,17 +335,18 @@ def test_cards_are_printed_or_written(cli: Cli, place: Seen, tmp_path: Path) -> 
     [
         (["build", "--source", "wbe"], "there is no source 'wbe'\n  Did you mean web?"),
         (["build", "--workers", "0"], "--workers"),
-        (["inspect"], "SOURCE"),
+        (["inspect"], "Missing argument 'SOURCE': which source?\n  The study has mail, web, code, bare, tiny."),
+        (["sample"], "The study has mail, web, code, bare, tiny."),
         (["inspect", "none"], "there is no source 'none'"),
         (["inspect", "web", "--measure", "x"], "there is no measure 'x'\n  Known: comment-share,"),
         (["sample", "web", "--rule", "x"], "x is no step of this source"),
         (["sample", "web", "--class", "x"], "there is no class 'x'\n  Known: train, held-out,"),
         (["sample", "web", "--kept", "--class", "train"], "Say one of the three."),
         (["sample", "web", "-n", "0"], "-n"),
-        (["card"], "which source?\n  Name one, or say --all."),
+        (["card"], "which source?\n  Name one, or say --all. The study has mail, web, code, bare, tiny."),
         (["card", "web", "--all"], "which source?"),
         (["trace", "trunk"], "--token"),
-        (["trace", "trunk", "--token", "-1"], "--token"),
+        (["trace", "trunk", "--token", "-1"], "trunk has no token -1\n  It trains on 38,400; they are counted from 0."),
         (["trace", "trunk", "--token", "5X"], "'5X' is not an amount of tokens; write it like"),
         (["trace", "trunk", "--token", "0.1"], "not a whole number of tokens"),
         (["trace", "trunk", "--token", "38.4K"], "trunk has no token 38,400"),
@@ -348,8 +388,26 @@ def test_what_is_missing_is_said_with_the_command_that_makes_it(
 ) -> None:
     said = cli(fresh, *words)
     assert said.code == 2
-    assert said.err.endswith(f"\n  Run: pretrial {command} {fresh.study}\n")
+    assert said.err.endswith(f"\n  Run: pretrial {command} {fresh.study} {' '.join(fresh.options)}\n")
     assert not (fresh.folder / "store").exists(), "looking makes nothing"
+
+
+def test_a_remedy_can_be_pasted(call: Cli, place: Seen, tmp_path: Path) -> None:
+    study = tmp_path / "my study.yaml"
+    shutil.copy(place.study, study)
+    for name in ("mail.jsonl", "web-0.jsonl"):
+        shutil.copy(place.folder / name, tmp_path)
+    shutil.copytree(place.folder / "code", tmp_path / "code")
+    options = ["--store", str(tmp_path / "a b"), "--data", str(place.folder / "data")]
+    said = call("corpus", "inspect", study, "web", *options)
+    (remedy,) = re.findall(r"Run: pretrial (.*)", said.err)
+    assert shlex.split(remedy) == ["corpus", "build", str(study), *options]
+
+
+def test_without_a_command_there_is_help_and_no_empty_message(call: Cli) -> None:
+    said = call("corpus")
+    assert (said.code, said.err) == (2, "")
+    assert all(command in said.out for command in ("build", "inspect", "sample", "card", "trace"))
 
 
 # -- speed -------------------------------------------------------------------------------------------------------------

@@ -473,7 +473,7 @@ MET: dict[str, tuple[dict[str, str], dict[str, int], int]] = {
         {"empty": 2},
         40 + 7 + 50 + 50 + 1,
     ),
-    "tree": ({"tree/pack/latin.py": "undecodable"}, {"binary": 1}, 31),
+    "tree": ({"tree/pack/latin.py": "undecodable", "tree/pack/pipe.py": "not-a-file"}, {"binary": 1, "link": 2}, 31),
     "packed": (
         {
             "archives/b-bomb.zip": "archive-bomb",

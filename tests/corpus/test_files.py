@@ -121,8 +121,11 @@ def test_a_tree_gives_code_and_counts_what_it_leaves_out(tmp_path: Path, read: A
         "tree/top.lua": ("return 1\n", alone),
     }
     assert corpus.facts["ungrouped"] == 1
-    assert corpus.facts["skipped"] == {"binary": 1, "empty": 1, "generated": 2}
-    assert [(row["where"], row["reason"]) for row in corpus.quarantine] == [("tree/one/latin.c", "undecodable")]
+    assert corpus.facts["skipped"] == {"binary": 1, "empty": 1, "generated": 2, "link": 2}
+    assert sorted((row["where"], row["reason"]) for row in corpus.quarantine) == [
+        ("tree/one/latin.c", "undecodable"),
+        ("tree/two/pipe.py", "not-a-file"),
+    ]
 
 
 def test_a_file_name_that_is_not_utf8_is_spelled_out(tmp_path: Path, read: Any) -> None:

@@ -19,9 +19,10 @@ from pretrial.corpus.installed import InstalledFile
 
 GOLDEN = {
     ("snapshot", 2): "51139a939a05856d",
-    ("corpus", 4): "53ec2aa67b34cdf5",
+    ("corpus", 5): "53ec2aa67b34cdf5",
+    ("corpus-split", 1): "50415bffa82804da",
     ("tree", 4): "f2f02ff928440989",
-    ("select", 3): "b7b9843eeda3de89",
+    ("select", 4): "b7b9843eeda3de89",
 }
 
 MODULE = '''"""Adds numbers, slowly.
@@ -64,7 +65,7 @@ def test_a_snapshot_of_the_same_files_is_the_same(tmp_path: Path, step: Any, mon
 
 
 def test_a_corpus_of_the_same_records_is_the_same(tmp_path: Path, read: Any) -> None:
-    assert spec.SEMANTICS["corpus-shard"] == 4, "the parts of a corpus are hashed with it here"
+    assert spec.SEMANTICS["corpus-shard"] == 5, "the parts of a corpus are hashed with it here"
     (tmp_path / "x.jsonl").write_text(
         '{"id": "a", "text": "one  two", "book": "b", "n": [1, null]}\n{"id": 1}\n'
         '{"id": "a", "text": "See:\\n\\n>>> add(1, 2)\\n3\\n\\nDone, é.", "book": 7, "lang": "en"}\n'
@@ -98,6 +99,23 @@ def test_a_corpus_of_the_same_tree_is_the_same(tmp_path: Path, read: Any) -> Non
     assert made[1].texts == ["\n\ndef add(a, b):\n", "x = 1\n"]
     found = [[corpus.rows, corpus.quarantine, corpus.rejects, corpus.facts] for corpus in made]
     unchanged("tree", spec.TREE, *found)
+
+
+def test_a_split_of_the_same_documents_is_the_same(tmp_path: Path, read: Any, step: Any) -> None:
+    languages = ["python", "C++", ["go", "c"], None, "python"]
+    rows = [{"text": f"text {number}", "language": one} for number, one in enumerate(languages)]
+    (tmp_path / "x.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    made = step(
+        "pretrial.corpus.split:number_values",
+        tmp_path / "out",
+        config={"field": "language", "parent_shards": [[0, 0]]},
+        inputs={"parent": read("jsonl", "x.jsonl").artefact},
+    )
+    with pq.ParquetFile(made.file("values.parquet")) as file:
+        values = file.read().to_pylist()
+    assert [row["part"] for row in values] == ["python", "cpp", "go,-c", None]
+    unchanged("corpus-split", spec.SEMANTICS["corpus-split"], values, np.load(made.file("values-00000.npy")).tolist(),
+              made.facts)  # fmt: skip
 
 
 def test_a_selection_from_the_same_corpora_is_the_same(tmp_path: Path, read: Any, step: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -123,3 +124,128 @@ def test_a_pipe_behind_a_link_in_a_dataset_s_folder_is_not_opened(tmp_path: Path
     (tmp_path / "set/a.jsonl").write_bytes(b'{"text": "x"}\n')
     (tmp_path / "set/b.jsonl").symlink_to("pipe")
     assert [row[0] for row in planned("hub", "./set")] == ["a.jsonl"]
+
+
+@pytest.fixture
+def crooked(tmp_path: Path) -> Path:
+    """A tree with a file, links of all kinds, a pipe, and folders that are called like files."""
+    tree = tmp_path / "tree"
+    (tree / "chart.py").mkdir(parents=True)
+    (tree / "chart.py/inner.py").write_bytes(b"inner = 1\n")
+    (tree / "plain").mkdir()
+    (tree / ".git").symlink_to(tree / "plain", target_is_directory=True)
+    (tree / "a.py").write_bytes(b"a = 1\n")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/x.py").write_bytes(b"x = 1\n")
+    for name, target in {
+        "dang.py": "/nonexistent",
+        "self.py": "self.py",
+        "outlink.py": "../out/x.py",
+        "inlink.py": "a.py",
+        "notes.unknown": "a.py",
+        "gone": "/nonexistent",
+        "outdir": "../out",
+    }.items():
+        (tree / name).symlink_to(target)
+    os.mkfifo(tree / "f.py")
+    return tree
+
+
+@pytest.mark.usefixtures("crooked")
+@pytest.mark.parametrize("location", ["tree", "tree/*", "tree/**"])
+def test_what_a_tree_holds_and_is_not_read_is_counted_with_its_place(read: Any, location: str) -> None:
+    corpus = read("files", location, languages=("python",))
+    assert sorted(corpus.texts) == ["a = 1\n", "inner = 1\n"]
+    assert corpus.facts["skipped"] == {"link": 3}
+    assert sorted((row["where"], row["rule"], row["reason"]) for row in corpus.rejects) == [
+        ("tree/inlink.py", "read", "link"),
+        ("tree/outdir", "read", "link"),
+        ("tree/outlink.py", "read", "link"),
+    ]
+    assert {row["where"]: row["reason"] for row in corpus.quarantine} == {
+        "tree/dang.py": "dangling-link",
+        "tree/f.py": "not-a-file",
+        "tree/self.py": "dangling-link",
+    }
+
+
+def test_a_link_that_is_named_itself_is_followed_into_a_tree_or_to_a_file(crooked: Path, read: Any) -> None:
+    assert read("files", "tree/outdir", languages=("python",)).texts == ["x = 1\n"]
+    assert read("files", "tree/outlink.py", languages=("python",)).texts == ["x = 1\n"]
+    with pytest.raises(RequestError, match=r"f\.py is not a regular file: a folder, pipe, socket or device"):
+        read("files", "tree/f.py", languages=("python",))
+
+
+@pytest.mark.parametrize("location", ["links", "links/*"])
+def test_a_tree_of_links_alone_says_where_they_lead(crooked: Path, read: Any, location: str) -> None:
+    (crooked.parent / "links").mkdir()
+    (crooked.parent / "links/a.py").symlink_to(crooked / "a.py")
+    with pytest.raises(RequestError) as raised:
+        read("files", location, languages=("python",))
+    leads = f"{crooked.parent}/links/a.py leads to {crooked}/a.py"
+    assert f"but links, which are not followed; {leads}" in str(raised.value)
+    assert raised.value.remedy == "Name the folder in which the files themselves lie, or copy them (cp -rL)."
+
+
+@pytest.mark.parametrize(
+    ("kind", "location", "message", "remedy"),
+    [
+        ("parquet", "set", "set is a folder, and this reader takes files", "such as set/*.parquet"),
+        ("jsonl", "set", "set is a folder, and this reader takes files", "such as set/*.jsonl.zst"),
+        ("archives", "set", "set is a folder, and this reader takes files", "such as set/*.zip"),
+        ("files", "code.zip", "is a file, and of none of the kinds", "Another reader takes it: archives: code.zip"),
+        ("files", "web.jsonl.gz", "the reader files takes folders", "Another reader takes it: jsonl: web.jsonl.gz"),
+        ("docstrings", "code.zip", "the reader docstrings takes folders", "Unpack it, and name the folder."),
+        ("files", "a.unknown", "the reader files takes folders", "Name a folder, or check the languages"),
+    ],
+)  # fmt: skip
+def test_what_another_reader_takes_is_said(
+    tmp_path: Path, planned: Any, kind: str, location: str, message: str, remedy: str
+) -> None:
+    (tmp_path / "set").mkdir()
+    for name in ("code.zip", "web.jsonl.gz", "a.unknown"):
+        (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(RequestError, match=message) as raised:
+        planned(kind, location)
+    assert remedy in str(raised.value.remedy)
+    assert raised.value.where == "s:1"
+
+
+def test_a_revision_that_is_not_there_is_said_with_the_source_and_its_line(tmp_path: Path, make_source: Any) -> None:
+    repository(tmp_path / "repo", {"a.py": b"a = 1\n"})
+    source = make_source("git", "repo", languages=("python",), revision="v9")
+    settings = spec.source_settings(source, None, tmp_path, name="code", where="s.yaml:3")
+    with pytest.raises(RequestError, match="has no branch, tag or commit 'v9'") as raised:
+        spec.input_fingerprint(spec.source_config(source), settings, None)  # type: ignore[arg-type]
+    assert raised.value.where == "s.yaml:3, source code"
+
+
+def test_one_file_of_a_list_that_cannot_be_read_does_not_stop_the_others(tmp_path: Path, make_source: Any) -> None:
+    for name in ("a.jsonl", "b.jsonl"):
+        (tmp_path / name).write_bytes(b'{"text": "x"}\n')
+
+    class Refusing:
+        def hash(self, path: Path) -> str:
+            if path.name in self.refused:
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+            return "0" * 64
+
+        refused = ("b.jsonl",)
+
+    cache: Any = Refusing()
+
+    def rows(*location: str) -> Any:
+        source = make_source("jsonl", location)
+        settings = spec.source_settings(source, None, tmp_path, name="web", where="s.yaml:3")
+        return spec.input_fingerprint(spec.source_config(source), settings, cache)
+
+    assert rows("a.jsonl", "b.jsonl") == [["a.jsonl", "0" * 64], ["b.jsonl", "unreadable-file"]]
+    with pytest.raises(RequestError, match=r"b\.jsonl cannot be read: Permission denied") as raised:
+        rows("b.jsonl")
+    assert raised.value.where == "s.yaml:3"
+    cache.refused = ("a.jsonl", "b.jsonl")
+    with pytest.raises(RequestError, match=r"a\.jsonl cannot be read: Permission denied"):
+        rows("a.jsonl", "b.jsonl")
+    cache.refused = ()
+    with pytest.raises(RequestError, match=r"there is no file .*/c\.jsonl"):
+        rows("a.jsonl", "c.jsonl")

@@ -31,6 +31,7 @@ from pretrial.corpus.select import (
     inherit,
     leave_beside,
     leave_contaminated,
+    leave_copies,
     leave_near,
     select,
 )
@@ -265,8 +266,38 @@ def test_of_near_duplicates_one_trains_and_none_beside_a_held_out_one(rows: list
 
 def test_documents_with_benchmark_items_leave_training_and_held_out_ones_stay() -> None:
     masks = {"a": np.array([TRAIN, HELD_OUT, TRAIN, DUPLICATE], np.uint8)}
-    leave_contaminated(Selection(masks, np.zeros(0, bool), {}, {}), {"a": np.array([True, True, False, True])})
+    one = table("a", [(n, n, 1) for n in range(4)])
+    leave_contaminated(Selection(masks, np.zeros(0, bool), {}, {}), [one], {"a": np.array([True, True, False, True])})
     assert masks["a"].tolist() == [CONTAMINATED, HELD_OUT, TRAIN, DUPLICATE]
+
+
+def test_an_item_in_any_state_of_a_document_takes_it_out_of_all() -> None:
+    """The item's lines stand together only once the comments between them are gone."""
+    root = table("code", [(n, n, 20_000) for n in range(100)])
+    bare = Table("bare", True, root.group[5:], root.copy[5:] + 200, root.bytes[5:], "code", np.arange(5, 100))
+    raw = Table("raw", True, root.group, root.copy, root.bytes, "code", np.arange(100))
+    chosen = select([root, bare, raw], 100, QUOTA)
+    held = chosen.held[root.group]
+    leave_contaminated(chosen, [root, bare, raw], {"code": np.arange(100) == 90, "bare": np.arange(95) % 10 == 0})
+    inherit(chosen, [root, bare, raw])
+    items = (np.arange(100) % 10 == 5) | (np.arange(100) == 90)
+    for name, rows in (("code", slice(None)), ("raw", slice(None)), ("bare", slice(5, None))):
+        assert (chosen.masks[name] == CONTAMINATED).tolist() == (items & ~held)[rows].tolist()
+
+
+def test_of_texts_that_became_the_same_one_trains_though_the_first_has_left() -> None:
+    root = table("code", [(n, n, 20_000) for n in range(200)])
+    same = np.arange(200) // 2 + 1_000
+    bare = Table("bare", True, root.group, same, root.bytes, "code", np.arange(200))
+    chosen = select([root, bare], 200, QUOTA)
+    trained = chosen.masks["bare"] == TRAIN
+    leave_contaminated(chosen, [root, bare], {"code": np.arange(200) % 2 == 0})
+    inherit(chosen, [root, bare])
+    leave_copies(chosen, [root, bare])
+    both = trained[::2] & trained[1::2]
+    assert both.any()
+    assert (chosen.masks["bare"][1::2][both] == TRAIN).all()
+    assert (chosen.masks["bare"][::2][both] == CONTAMINATED).all()
 
 
 def test_whole_steps_take_near_duplicates_and_derived_documents_follow(tmp_path: Path, step: Any, read: Any) -> None:
@@ -315,13 +346,16 @@ def test_whole_steps_take_near_duplicates_and_derived_documents_follow(tmp_path:
 
 def test_copies_that_no_source_in_use_has_keep_nothing_out_of_training() -> None:
     """A source of which only a part is used, and another with the same texts as the rest of it."""
-    rows = [(n, n, 20_000) for n in range(200)]
+    rows = [(n % 100, n, 20_000) for n in range(200)]
     web = replace(table("web", rows), used=False)
     python = Table("web/python", True, web.group[:100], web.copy[:100], web.bytes[:100], "web", np.arange(100))
-    wiki = table("wiki", [(300 + n, 100 + n, 20_000) for n in range(100)])
+    wiki = table("wiki", [(399 - n, 100 + n, 20_000) for n in range(100)])
     live = np.arange(200) < 100
     chosen = select([replace(web, live=live), wiki, python], 400, QUOTA)
     assert DUPLICATE not in chosen.masks["wiki"].tolist()
+    # Nor where they stand in a group that is held out: nobody is asked about them.
+    assert chosen.held[web.group[100:]].any()
+    assert (chosen.masks["wiki"][chosen.held[wiki.group] == 0] == TRAIN).all()
     assert chosen.masks["web"][100:].tolist() == [DUPLICATE] * 100
     # Near-duplicates: of two, the one that is in use stays.
     masks = {"web": np.array([TRAIN, TRAIN], np.uint8), "wiki": np.array([TRAIN], np.uint8)}
@@ -340,6 +374,7 @@ def test_a_derived_text_that_a_held_out_document_has_does_not_train() -> None:
     stripped = Table("stripped", True, root.group, same, root.bytes // 2, "code", np.arange(200))
     chosen = select([root, stripped], 200, QUOTA)
     inherit(chosen, [root, stripped])
+    leave_copies(chosen, [root, stripped])
     mask = chosen.masks["stripped"]
     assert (mask == HELD_OUT).any()
     held = set(same[chosen.held[stripped.group]].tolist())
@@ -354,7 +389,7 @@ def test_what_leaves_the_parent_leaves_what_is_made_of_it() -> None:
     root = table("code", [(n, n, 20_000) for n in range(100)])
     part = Table("part", True, root.group[10:], root.copy[10:], root.bytes[10:], "code", np.arange(10, 100))
     chosen = select([root, part], 100, QUOTA)
-    leave_contaminated(chosen, {"code": np.arange(100) % 2 == 0})
+    leave_contaminated(chosen, [root, part], {"code": np.arange(100) % 2 == 0})
     inherit(chosen, [root, part])
     assert chosen.masks["part"].tolist() == chosen.masks["code"][10:].tolist()
     assert CONTAMINATED in chosen.masks["part"].tolist()

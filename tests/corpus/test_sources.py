@@ -467,7 +467,7 @@ def test_a_rule_that_asks_a_library_is_known_by_its_version_too(
     ("options", "remedy"),
     [
         ({"text": "body"}, "name the field that holds it with `text`"),
-        ({"keep": {"langauge": ("en",)}}, "Most went at keep: langauge=null 2"),
+        ({"keep": {"langauge": ("en",)}}, "No document has a field 'langauge': name another one"),
         ({"filter": ("license",)}, "Say the source's `license`"),
         ({"filter": (("c4-page", {"filler": "words"}),)}, "Most went at c4-page: filler 2"),
     ],
@@ -484,13 +484,17 @@ def test_where_nothing_is_left_the_error_says_what_took_it(
 @pytest.mark.parametrize(
     ("texts", "remedy"),
     [
-        ((0, 3), "No record has a text under 'text': name the field that holds it with `text`."),
-        ((1, 3), "3 of 4 records have no text under 'text': name the field that holds it with `text`."),
         (
-            (2, 1),
-            "Most went at c4-page: filler 2. One is x.jsonl:1, filler 5: 'Some words 1.'. "
-            "1 of 3 records have no text under 'text'.",
+            (0, 3),
+            "No record has a text under 'text': name the field that holds it with `text` (dots go into nested "
+            "records). There are: body, id.",
         ),
+        (
+            (1, 3),
+            "3 of 4 records have no text under 'text': name the field that holds it with `text` (dots go into nested "
+            "records). There are: body, id.",
+        ),
+        ((2, 1), "Most went at c4-page: filler 2. One is x.jsonl:1, filler 5: 'Some words 1.'."),
         ((2, 0), "Most went at c4-page: filler 2. One is x.jsonl:1, filler 5: 'Some words 1.'."),
     ],
 )

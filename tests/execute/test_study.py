@@ -766,7 +766,7 @@ def test_too_little_disk_is_said_before_the_machine_is_tried_out(place: Place, m
     (place.store / "compiled/trial.json").unlink()
     monkeypatch.setattr(cost, "disk_free", lambda path: 1000)
     monkeypatch.setattr(trials, "make_record", lambda *arguments: pytest.fail("the machine was tried out"))
-    with pytest.raises(RequestError, match=r"the study needs about 0\.0 GB of disk and 0\.0 GB are free at .*/store"):
+    with pytest.raises(RequestError, match=r"the study needs about [0-9.]+ MB of disk and 1\.0 KB are free at .*/st"):
         rerun(place)
     said = place.trial().plan()
     assert any(line.startswith("the study needs about") for line in said["warnings"])

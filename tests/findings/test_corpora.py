@@ -12,9 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pretrial.corpus.select import CLASSES
 from pretrial.findings.corpora import Corpora, licence_of
 from pretrial.findings.shelf import Shelf
 from pretrial.plan.graph import Graph
+from pretrial.study.load import parse_study
 from pretrial.study.schema import Study
 
 SELECT = "selection of documents"
@@ -169,6 +171,25 @@ def test_near_duplicates_are_counted_within_and_across(study: Study, graph: Grap
     assert (rows["letters"]["pairs_within"], rows["letters"]["others"]) == (0, {"prose": 1})
 
 
+def test_sources_whose_texts_were_edited_follow_with_their_own_search(
+    plan: Callable[[Study], Graph], kept: Callable[..., Any], study: Study
+) -> None:
+    sources = study.resolved()["sources"]
+    sources["long"]["transform"] = ["strip-comments"]
+    graph = plan(edited := parse_study({**study.resolved(), "sources": sources}))
+    runner = kept(graph)
+    counts = {"documents": 100, "empty": 1, "in_components": 9, "within": 6, "across": 4}
+    runner.keep("near-duplicates", {"sources": {"prose": counts}, "between": []})
+    between = [{"sources": ["prose", "long"], "pairs": 7}]
+    more = {"sources": {"prose": {**counts, "across": 44}, "long": {**counts, "across": 5}}, "between": between}
+    runner.keep("near-duplicates among edited sources", more)
+    rows = corpora_of(edited, graph, runner).near_duplicates()
+    assert [(row["source"], row["across"], row["others"]) for row in rows] == [
+        ("prose", 4, {}),
+        ("long", 5, {"prose": 7}),
+    ]
+
+
 def test_licences_are_those_of_what_trains_and_of_transfer_domains_what_is_held_out(
     study: Study, graph: Graph, runner: Any
 ) -> None:
@@ -186,6 +207,25 @@ def test_licences_are_those_of_what_trains_and_of_transfer_domains_what_is_held_
         ("ISC, Zlib", 1, 35, 0.2, 0.35),
         ("MIT", 2, 30, 0.4, 0.3),
     ]
+
+
+@pytest.mark.parametrize("name", ["code", "letters"])
+def test_licences_of_what_was_not_tokenised_yet_are_those_of_what_was_chosen(
+    study: Study, graph: Graph, runner: Any, name: str
+) -> None:
+    licences = ["MIT", "ISC", "MIT", "MIT", "Zlib"]
+    rows = {"meta": [json.dumps({"license": one}) for one in licences], "bytes": [1, 2, 4, 8, 16]}
+    mask = np.array([CLASSES[one] for one in ("train", "train", "held_out", "train", "held_out")], np.uint8)
+    shards = [{"file": "shard.parquet"}]
+    made = runner.keep(f"corpus {name}", {"documents": 5, "shards": shards}, shard__parquet=parquet(**rows))
+    found = corpora_of(study, graph, runner)
+    assert found.licences() == []
+    classes = {"sources": {name: selected(train=3, held_out=2)}, "files": {name: "own.npy"}}
+    runner.keep(SELECT, classes, own__npy=array(mask.tolist()))
+    told = [tuple(row.values())[1:4] for row in found.licences()]
+    assert told == ([("MIT", 2, 9), ("ISC", 1, 2)] if name == "code" else [("Zlib", 1, 16), ("MIT", 1, 4)])
+    made.file("shard.parquet").write_bytes(b"other")
+    assert corpora_of(study, graph, runner).licences() == []
 
 
 @pytest.mark.parametrize(

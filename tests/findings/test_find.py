@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 from pretrial.errors import RequestError
@@ -183,10 +185,13 @@ def test_the_funnel_ends_in_parts_that_add_up(build: Build, plan: Plan, kept: Ke
     runner = kept(graph)
     steps = [{"step": "read", "documents": 10, "bytes": 1000}, {"step": "no-code", "documents": 9, "bytes": 900}]
     nothing: dict[str, Any] = {"rejected": {}, "skipped": {}, "quarantined": {}, "removed": {}}
-    runner.keep("corpus prose", {"funnel": steps, **nothing})
+    runner.keep("corpus prose", {"funnel": steps, "documents": 0, "shards": [], **nothing})
     counts = {"duplicate": 100, "excluded": 50, "held_out": 250, "new_class": 0, "train": 500}
     parts = {name: {"documents": size // 100, "bytes": size} for name, size in counts.items()}
-    runner.keep("selection of documents", {"sources": {"prose": {**parts, "groups": 3}}})
+    empty = io.BytesIO()
+    np.save(empty, np.zeros(0, np.uint8))
+    selection = {"sources": {"prose": {**parts, "groups": 3}}, "files": {"prose": "0.npy"}}
+    runner.keep("selection of documents", selection, **{"0__npy": empty.getvalue()})
     funnel = found(study, graph, runner).data.funnel
     assert [(row["step"], row["part"], row["bytes"]) for row in funnel] == [
         ("read", False, 1000),

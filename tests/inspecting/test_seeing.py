@@ -5,12 +5,15 @@ from __future__ import annotations
 import io
 import json
 import re
+import tracemalloc
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,14 +21,16 @@ from markdown_it import MarkdownIt
 from rich.console import Console
 
 import seen
+from pretrial.corpus.documents import REJECTS, Writer
+from pretrial.corpus.kinds import KINDS
 from pretrial.errors import RequestError
-from pretrial.inspecting.card import file_name
+from pretrial.inspecting.card import _READ, _personal, file_name
 from pretrial.inspecting.corpora import Corpora
-from pretrial.inspecting.distributions import FIELDS, described, histogram, inspect, numbers
+from pretrial.inspecting.distributions import FIELDS, described, histogram, inspect, numbers, rejects
 from pretrial.inspecting.funnel import folded, in_steps, role
-from pretrial.inspecting.rows import pick
-from pretrial.inspecting.sample import NAMES
-from pretrial.inspecting.terminal import print_inspection
+from pretrial.inspecting.rows import pick, shards_of
+from pretrial.inspecting.sample import NAMES, _rejected
+from pretrial.inspecting.terminal import _quantiles, print_inspection, print_sample
 from pretrial.inspecting.text import fenced, markdown, shown
 from seen import HOSTILE, ITEM, Seen
 
@@ -144,7 +149,7 @@ def test_parts_of_a_split_source_say_so(place: Seen) -> None:
     assert corpora.funnel("code")["part"] is None
     text = corpora.card("code/python")
     assert "A part of the source code of the same study, which is split by language" in text
-    assert "the study says `split: language` of the source that this is a part of" in text
+    assert "The source that this is the part python of, as the study has it, every default visible:" in text
 
 
 # -- distributions -----------------------------------------------------------------------------------------------------
@@ -184,10 +189,11 @@ def test_rejects_stand_with_what_was_measured(corpora: Corpora) -> None:
     assert long[0]["quantiles"]["0"] > 250
 
 
-def test_copies_and_benchmark_items_are_those_of_the_root(corpora: Corpora) -> None:
-    for source, root in (("web", "web"), ("tiny", "code")):
+def test_copies_are_those_of_the_root_and_benchmark_items_those_of_the_text(corpora: Corpora) -> None:
+    for source, root, text in (("web", "web", "web"), ("code", "code", "code"), ("tiny", "code", "tiny")):
         said = corpora.inspect(source, hits=True)
-        assert said["near_duplicates"]["of"] == said["contamination"]["of"] == root
+        assert said["near_duplicates"]["of"] == root
+        assert said["contamination"]["of"] == text
     web = corpora.inspect("web", hits=True)
     assert web["near_duplicates"]["in_components"] > 80
     assert web["contamination"]["contaminated"]["documents"] == 3
@@ -612,3 +618,198 @@ def test_the_card_of_a_source_made_from_another_says_what_was_done_to_that_one(c
     assert re.search(done, corpora.card("bare"), flags=re.M)
     assert re.search(done, corpora.card("tiny"), flags=re.M), "tiny is made from bare"
     assert "strip-comments" not in corpora.card("code").split("## Rules")[1].split("##")[0]
+
+
+# -- what a card may not say -------------------------------------------------------------------------------------------
+
+
+MORE = """\
+  emails: {read: {jsonl: mail.jsonl}, filter: [{redact: {kinds: [email]}}]}
+  redacted: {read: {jsonl: mail.jsonl}, filter: [redact]}
+  plain: {read: {jsonl: mail.jsonl}, filter: [no-code]}
+  folders: {read: {jsonl: folders-*.jsonl}}
+"""
+
+
+@pytest.fixture
+def more(place: Seen) -> Corpora:
+    """Further sources, all read by the first test that asks for one."""
+    (place.folder / "folders-a.jsonl").write_text('{"text": "A page of words."}\n')
+    (place.folder / "folders-b.jsonl").mkdir(exist_ok=True)
+    trial = place.trial(place.variation("more", "\nmixtures:", f"{MORE}\nmixtures:"))
+    built = trial.build_corpora(["emails", "redacted", "plain", "folders"], workers=1, quiet=True)
+    assert not built.failures
+    corpora: Corpora = trial.corpora()
+    return corpora
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        (
+            "emails",
+            "Replaced by a mark, where their form gave them away: e-mail addresses. Not looked for: IP addresses, "
+            "keys, names of people, telephone numbers.",
+        ),
+        (
+            "redacted",
+            "Replaced by a mark, where their form gave them away: e-mail addresses, IP addresses, keys. Not looked "
+            "for: names of people, telephone numbers.",
+        ),
+        ("plain", "Personal data and keys were not looked for."),
+    ],
+)
+def test_a_card_names_the_personal_data_that_was_replaced_and_no_other(more: Corpora, source: str, said: str) -> None:
+    limits = more.card(source).split("## Limits")[1]
+    assert f"- {said}\n" in limits
+
+
+def test_what_was_replaced_in_any_source_on_the_way_was_replaced() -> None:
+    assert "e-mail addresses, keys. Not looked for: IP addresses," in _personal(["key", "email", "key"])[0]
+    assert _personal([]) == ["Personal data and keys were not looked for."]
+
+
+def test_benchmarks_that_are_named_need_the_data_folder_to_rebuild(place: Seen) -> None:
+    path = place.variation("named", ", piqa]", "]")
+    path.write_text(path.read_text() + "decontaminate: [piqa]\n")
+    trial = place.trial(path)
+    assert not trial.build_corpora(["mail"], workers=1, quiet=True).failures
+    assert f"pretrial corpus build {path.name} --data DIR\n" in trial.corpora().card("mail")
+
+
+def test_a_card_says_what_the_source_is(corpora: Corpora) -> None:
+    what = {name: corpora.card(name).split("## What it is")[1].split("|")[0] for name in ("web", "code")}
+    assert "Records of JSON lines, read with `jsonl` from web-\\*.jsonl." in what["web"]
+    assert "Source files in python, read with `files` from code." in what["code"]
+    assert set(_READ) == set(KINDS), "every kind of reading has its words"
+
+
+def test_a_split_source_says_by_what_also_where_it_is_rebuilt(place: Seen) -> None:
+    path = place.variation("split", "group: document, license: MIT}", "group: document, split: language}")
+    path.write_text(path.read_text().replace("code: 2/5", "code/python: 2/5").replace("code: 50%", "code/python: 50%"))
+    trial = place.trial(path)
+    assert not trial.build_corpora(["code/python"], workers=1, quiet=True).failures
+    for name in ("code", "code/python"):
+        yaml = trial.corpora().card(name).split("```yaml\n")[1].split("```")[0]
+        assert "    split: language\n" in yaml
+        assert "code/python" not in yaml, "a part has no entry of its own"
+
+
+# -- counting without keeping ------------------------------------------------------------------------------------------
+
+
+class _Stored(SimpleNamespace):
+    def file(self, name: str) -> Path:
+        path: Path = self.path / name
+        return path
+
+
+def _listing(folder: Path, files: int, rows: int, value: str) -> Any:
+    for number in range(files):
+        with Writer(folder / f"rejects-{number}", REJECTS) as writer:
+            for row in range(rows):
+                one = {"id": f"{number}-{row}", "rule": "r", "reason": "why", "value": value, "bytes": 3}
+                writer.add(one | {"where": "w", "excerpt": "abc"}, 500)
+    facts = {
+        "rejected": {"r": {"why": files * rows}},
+        "skipped": {},
+        "funnel": [{"step": "read"}, {"step": "r"}],
+        "rejects": [f"rejects-{number}" for number in range(files)],
+    }
+    return _Stored(path=folder, facts=facts, content="c" * 32)
+
+
+def test_listing_rejects_opens_every_file_twice_and_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    corpus = _listing(tmp_path, 12, 3, "1")
+    opened: Counter[str] = Counter()
+    real = pq.ParquetFile
+
+    def counting(path: Path) -> Any:
+        opened[Path(path).name] += 1
+        return real(path)
+
+    monkeypatch.setattr(pq, "ParquetFile", counting)
+    said = _rejected(corpus, "r", None, 1, listed=True)
+    assert {one["id"] for one in said["documents"]} == {f"{n}-{row}" for n in range(12) for row in range(3)}
+    assert opened == {f"rejects-{number}": 2 for number in range(12)}
+
+
+def test_what_was_measured_is_counted_and_not_kept(tmp_path: Path) -> None:
+    corpus = _listing(tmp_path, 1, 24_000, json.dumps("generated by a tool with a name of some length " * 4))
+    tracemalloc.start()
+    try:
+        (row,) = rejects(corpus, 3)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert (row["documents"], row["distinct"]) == (24_000, 1)
+    assert peak < 4_000_000
+
+
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=9), st.data())
+def test_a_document_is_found_in_the_shard_that_holds_it(sizes: list[int], data: st.DataObject) -> None:
+    corpus: Any = SimpleNamespace(facts={"shards": [{"documents": size} for size in sizes], "documents": sum(sizes)})
+    places = [(number, row) for number, size in enumerate(sizes) for row in range(size)]
+    rows = data.draw(st.lists(st.integers(0, len(places) - 1), max_size=8)) if places else []
+    assert shards_of(corpus, rows) == [places[row] for row in rows]
+    for outside in (len(places), -1):
+        with pytest.raises(IndexError):
+            shards_of(corpus, [*rows, outside])
+
+
+def test_errors_of_syntax_that_differ_by_their_line_are_one(tmp_path: Path) -> None:
+    messages = [
+        "invalid syntax (<unknown>, line 3)",
+        "invalid syntax (<unknown>, line 70)",
+        "unterminated string literal (detected at line 3) (<unknown>, line 3)",
+        "unterminated string literal (detected at line 9) (<unknown>, line 9)",
+        "expected an indented block after function definition on line 7 (<unknown>, line 8)"[:80],
+        "expected an indented block after function definition on line 9 (<unknown>, line 12)"[:80],
+    ]
+    with Writer(tmp_path / "all", REJECTS) as writer:
+        for message in messages:
+            one = {"id": "x", "rule": "r", "reason": "unparsable", "value": json.dumps(message), "bytes": 3}
+            writer.add(one | {"where": "w", "excerpt": "abc"}, 500)
+    facts = {"rejected": {"r": {"unparsable": 6}}, "funnel": [{"step": "r"}], "rejects": ["all"]}
+    stored: Any = _Stored(path=tmp_path, facts=facts)
+    (row,) = rejects(stored, 9)
+    assert [(one["value"], one["documents"]) for one in row["values"]] == [
+        ("expected an indented block after function definition", 2),
+        ("invalid syntax", 2),
+        ("unterminated string literal", 2),
+    ]
+
+
+def test_one_or_two_values_are_no_distribution() -> None:
+    def said(values: list[Any]) -> str:
+        return _quantiles(described(values, 3))
+
+    assert said([7]) == said([7, 7]) == said([7] * 50) == "7"
+    assert said([7, 9.5]) == "7 and 9.5"
+    assert said([7, 8, 9]).startswith("least 7, 5% 7,")
+
+
+def test_what_is_of_the_root_is_said_to_be(corpora: Corpora) -> None:
+    def printed(source: str) -> str:
+        output = io.StringIO()
+        print_inspection(Console(file=output, width=200), corpora.inspect(source))
+        return output.getvalue()
+
+    said = "near-duplicates, similarity from 0.8 (of the source code, from which tiny is made, before its own steps)\n"
+    assert said in printed("tiny")
+    assert "near-duplicates, similarity from 0.8\n" in printed("code")
+    assert "\nbenchmark items\n" in printed("web")
+
+
+@pytest.mark.parametrize("given", [{"n": -1}, {"n": "3"}, {"seed": -1}, {"characters": -5}, {"n": True}])
+def test_a_number_that_is_none_is_said(corpora: Corpora, given: dict[str, Any]) -> None:
+    with pytest.raises(RequestError, match="It is a whole number from 0 on"):
+        corpora.sample("web", **given)
+
+
+def test_what_could_not_be_opened_does_not_repeat_its_reason_as_its_beginning(more: Corpora) -> None:
+    said = more.sample("folders", of="quarantined")
+    assert [(one["reason"], one["text"]) for one in said["documents"]] == [("not-a-file", "")]
+    output = io.StringIO()
+    print_sample(Console(file=output, width=200), said)
+    assert "│" not in output.getvalue()

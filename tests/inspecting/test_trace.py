@@ -305,3 +305,59 @@ def test_equal_files_are_told_apart_by_their_place(place: Seen, tmp_path: Path) 
         assert (said["name"], "others" in said) == (name, False)
     shutil.rmtree(tmp_path / "store/artefacts/corpus-shard")
     assert origin(corpora, "web", 0, document)["unknown"] == "the store has no record of its shard any more"
+
+
+def test_parts_with_the_same_documents_are_told_apart_by_their_order() -> None:
+    """Two parts of several files each, of which the second repeats the first; single files that repeat each other."""
+
+    def files(*names: str) -> dict[str, Any]:
+        return {"files": [[name, f"sha of {name[1]}"] for name in names]}
+
+    def single(name: str, sha: str = "single") -> dict[str, Any]:
+        return {"file": name, "sha256": sha}
+
+    shards = [
+        {"file": "0", "documents": 5, "files": [["a1", 0], ["a2", 3]]},
+        {"file": "1", "documents": 5, "files": [["b1", 0], ["b2", 3]]},
+        {"file": "2", "documents": 4},
+        {"file": "3", "documents": 4},
+    ]
+    rows = [[name, f"sha of {name[1]}"] for name in ("a1", "a2", "b1", "b2")] + [["c", "single"], ["d", "single"]]
+    shas = ["several", "several", "one", "one"]
+    corpus = SimpleNamespace(
+        facts={"shards": shards, "documents": 18},
+        manifest={
+            "payload": {"config": {"read": {"scope": "paths", "kind": "jsonl"}, "files": rows}},
+            "files": {str(number): {"sha256": sha} for number, sha in enumerate(shas)},
+        },
+    )
+    # As the store lists them, with one that an earlier state of the files left.
+    stored = [
+        (single("d"), "one"), (files("b1", "b2"), "several"), (single("c", "older"), "one"), (single("c"), "one"),
+        (files("a1", "a2"), "several"),
+    ]  # fmt: skip
+    fake: Any = SimpleNamespace(corpus=lambda name: corpus, shards_like=lambda corpus: iter(stored))
+
+    def name_of(row: int) -> Any:
+        said = origin(fake, "any", row, {"id": "x", "meta": "{}"})
+        assert "others" not in said
+        return said["name"]
+
+    expected = ["a1"] * 3 + ["a2"] * 2 + ["b1"] * 3 + ["b2"] * 2 + ["c"] * 4 + ["d"] * 4
+    assert [name_of(row) for row in range(18)] == expected
+    stored.remove((single("c"), "one"))
+    stored.append((single("d") | {"beside": "x"}, "one"))
+    stored.append((single("c"), "one"))
+    said = origin(fake, "any", 12, {"id": "x", "meta": "{}"})
+    assert {said["name"], *(one["name"] for one in said["others"])} == {"c", "d"}, "of three it cannot be told"
+
+
+def test_places_in_json_are_inclusive(corpora: Corpora) -> None:
+    stage = corpora.trace("trunk", 0)["stage"]
+    assert (stage["first"], stage["last"]) == (0, 12_799)
+
+
+@pytest.mark.parametrize("given", [{"token": "x"}, {"token": 1.5}, {"token": True}, {"token": 1, "around": "9"}])
+def test_what_is_no_place_is_said(corpora: Corpora, given: dict[str, Any]) -> None:
+    with pytest.raises(RequestError, match="It is a whole number"):
+        corpora.trace("trunk", **given)

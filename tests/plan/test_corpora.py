@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dulwich import objects
 
+from git_objects import make, tree
 from pretrial.errors import RequestError
 from pretrial.plan.graph import Graph
 
@@ -24,6 +26,45 @@ def test_a_tokenizer_file_is_known_by_its_bytes(plan: Plan, tmp_path: Path) -> N
     assert graph.steps["tokenizer"].function.endswith(":import_tokenizer")
     assert graph.steps["tokenizer"].settings == {"file": str(path)}
     assert set(graph.steps["tokenizer"].config) == {"sha256"}
+
+
+def test_a_source_that_is_one_group_is_refused_before_it_is_read(
+    plan: Plan, sources: dict[str, Any], tmp_path: Path
+) -> None:
+    def read(said: dict[str, Any], group: str = "repository", name: str = "code") -> Graph:
+        return plan(sources=sources | {name: {"read": said, "group": group}})
+
+    def repository(name: str) -> Path:
+        repo = make(tmp_path / name)
+        commit = objects.Commit()
+        commit.tree = tree(repo, {"a.py": b"a = 1\n"})
+        commit.author = commit.committer = b"A Person <a@example.org>"
+        commit.author_time = commit.commit_time = 1_700_000_000
+        commit.author_timezone = commit.commit_timezone = 0
+        commit.message = b"Begin\n"
+        repo.object_store.add_object(commit)
+        repo.refs[b"refs/heads/main"] = commit.id
+        return tmp_path / name
+
+    one = repository("repos/one")
+    with pytest.raises(RequestError, match="nothing can be held out: all of it is one repository, one,") as raised:
+        read({"commits": str(one), "form": "before-after"})
+    assert (raised.value.where or "").endswith("source code")
+    assert "group: document" in str(raised.value.remedy)
+    with pytest.raises(RequestError, match="all of it is one repository, one,"):
+        read({"git": str(tmp_path / "repos/*")})
+    assert read({"commits": str(one)}, group="document")
+    # What no variant trains on needs nothing held out of it.
+    assert read({"git": str(one)}, name="letters")
+    repository("repos/two")
+    assert read({"commits": str(tmp_path / "repos"), "form": "before-after"})
+    for name in ("tree/src/a.py", "tree/src/b/c.py", "tree/LICENSE"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("a = 1\n")
+    assert read({"files": str(tmp_path / "tree")})
+    (tmp_path / "tree/LICENSE").unlink()
+    with pytest.raises(RequestError, match="all of it is one directory, src, and one directory is one group"):
+        read({"files": str(tmp_path / "tree")}, group="directory")
 
 
 def test_benchmark_items_are_looked_for_also_where_they_may_stay(plan: Plan, data_dir: Path) -> None:
@@ -89,3 +130,34 @@ def test_a_source_that_only_the_tokenizer_sees_is_made(plan: Plan, sources: dict
     graph = plan(sources=sources | {"code": code}, tokenizer=tokenizer)
     assert graph.steps["tokenizer"].inputs["corpus:code/python"] == "corpus code/python"
     assert graph.steps["corpus code/python"].inputs["parent"] == "corpus code"
+
+
+def test_texts_that_were_edited_are_searched_again(plan: Plan, sources: dict[str, Any], data_dir: Path) -> None:
+    """For held-out text that came near in another state, and for benchmark items that did."""
+    derived = {
+        "kept": {"from": "code", "filter": ["gopher-quality"], "keep": {"language": "python"}},
+        "bare": {"from": "code", "filter": ["no-code"]},
+        "below": {"from": "bare", "keep": {"characters": "100.."}},
+        "words": {"from": "prose", "filter": ["c4-lines"]},
+    }
+    mixtures = {name: {name: "100%"} for name in ("prose", "kept", "bare", "below")}
+    tokenizer = {"train": {"vocabulary": 300, "from": {"prose": "50%", "words": "50%"}}}
+    graph = plan(
+        sources=sources | derived,
+        mixtures=mixtures,
+        variants={name: [{"tokens": 10 * 1024, "mixture": name}] for name in mixtures},
+        baseline="prose",
+        tokenizer=tokenizer,
+        data=data_dir,
+        decontaminate=["mbpp"],
+    )
+    again = graph.steps["near-duplicates among edited sources"].config["sources"]
+    assert set(again) - set(graph.steps["near-duplicates"].config["sources"]) == {"bare", "below", "words"}
+    scanned = {graph.steps[name].about["source"] for name in graph.scans}
+    assert scanned == {"prose", "code", "bare", "below"}, "the tokenizer learns no benchmark's answers"
+    assert {name: graph.scanned_as(name) for name in mixtures} == {
+        "prose": "prose",
+        "kept": "code",
+        "bare": "bare",
+        "below": "below",
+    }

@@ -180,3 +180,6 @@ def test_too_little_disk_is_said_with_both_numbers(tmp_path: Path, monkeypatch: 
         f"the study needs about 2.6 GB of disk and 1.5 GB are free at {tmp_path}\n"
         "  Free some, or name a store elsewhere with --store or PRETRIAL_STORE."
     )
+    monkeypatch.setattr(cost, "disk_free", lambda path: 21_000)
+    with pytest.raises(RequestError, match=r"needs about 30\.5 MB of disk and 21\.0 KB are free"):
+        check_disk(30_500_000, tmp_path)

@@ -165,6 +165,22 @@ def test_a_phone_needs_no_sideways_scrolling(browser: Any, kind: str, request: p
     assert wide == 0
 
 
+def test_tables_of_sources_fit_a_phone_and_wider_ones_show_that_there_is_more(browser: Any, report: Path) -> None:
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": 400, "height": 844, "deviceScaleFactor": 2, "mobile": True},
+    )
+    look(browser, report)
+    browser.execute_script("document.querySelectorAll('details').forEach(one => { one.open = true; })")
+    wide = (
+        "return Array.from(document.querySelectorAll('{} .scroll')).filter(box => box.scrollWidth > box.clientWidth)"
+        ".map(box => [box.getAttribute('aria-label'), getComputedStyle(box).backgroundAttachment])"
+    )
+    assert browser.execute_script(wide.format("#sources")) == []
+    others = browser.execute_script(wide.format("#mixture"))
+    assert others == [["Ledger", "local, local, scroll, scroll"]]
+
+
 def test_charts_follow_the_width_of_the_window(browser: Any, report: Path) -> None:
     look(browser, report)
     width = "return document.querySelector('[data-chart=training-loss-0] svg').getBoundingClientRect().width"

@@ -22,15 +22,23 @@ from pretrial.report import format as text
 from pretrial.report import page, tables, write
 from pretrial.report.data import ReportData
 from pretrial.report.figures import figures
-from pretrial.report.summaries import main_licences, reject_reasons
+from pretrial.report.summaries import (
+    contaminated_sources,
+    funnel_ends,
+    funnel_steps,
+    main_licences,
+    nothing_found,
+    reject_reasons,
+)
 from pretrial.report.terminal import comparison_lines
 
 
 class Reader(html.parser.HTMLParser):
     """Tags, and the text outside of scripts and styles."""
 
-    def __init__(self) -> None:
+    def __init__(self, source: str) -> None:
         super().__init__()
+        self.source = source
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.words: list[str] = []
         self.inside = ""
@@ -52,7 +60,7 @@ class Reader(html.parser.HTMLParser):
 
 
 def parse(content: str) -> Reader:
-    reader = Reader()
+    reader = Reader(content)
     reader.feed(content)
     return reader
 
@@ -261,9 +269,59 @@ def test_every_table_of_the_page_has_its_file(report: Path, data: ReportData) ->
 def test_a_source_says_where_its_documents_ended_and_what_it_was_made_from(data: ReportData) -> None:
     made = [{**row, "made_from": "prose"} if row["source"] == "python" else row for row in data.funnel]
     words = words_of(dataclasses.replace(data, funnel=made))
-    assert "python made from prose 3,310 read (23.1 MB), 3,310 left by its steps (23.1 MB)" in words
+    assert "python made from prose 3,310 read (23.1 MB), 3,310 after its steps (23.1 MB)" in words
     assert "trains: 2,990 (21.3 MB, 5.33M tokens) held out: 120 (700 KB, 175K tokens)" in words
     assert "near-duplicates of documents that train: 150 (800 KB); near-duplicates of held-out documents: 30" in words
+
+
+def test_what_trains_stands_first_though_its_tokens_were_not_made(data: ReportData) -> None:
+    made = [{**row, "tokens": None} if row["step"] == "trains" else row for row in data.funnel]
+    untokenised = dataclasses.replace(data, funnel=made)
+    assert [[part["step"] for part in source["used"]] for source in funnel_ends(untokenised)] == [
+        ["trains", "held out"]
+    ] * 2
+    words = words_of(untokenised)
+    assert "trains: 2,990 (21.3 MB, tokens not made yet) held out: 120 (700 KB, 175K tokens)" in words
+
+
+def test_a_source_that_no_step_changes_is_read_once(data: ReportData) -> None:
+    read = [row for row in data.funnel if row["step"] not in ("no-code", "stack-v2")]
+    words = words_of(dataclasses.replace(data, funnel=read))
+    assert "python 3,310 read (23.1 MB) trains: 2,990" in words
+
+
+def test_steps_that_changed_nothing_and_parts_without_documents_are_one_line_each(data: ReportData) -> None:
+    none = {**data.funnel[0], "source": "python", "documents": 0, "bytes": 0}
+    parts = [{**none, "step": step, "part": True} for step in ("held a benchmark item", "exact copies, left out")]
+    redacted = {**none, "step": "redact", "part": False, "documents": 3_310, "bytes": 23_000_000}
+    rows = [*data.funnel[:7], {**data.funnel[6], "step": "license"}, redacted, *data.funnel[7:], *parts]
+    more = dataclasses.replace(data, funnel=rows)
+    prose, python = funnel_steps(more)
+    assert (prose["idle"], prose["empty"]) == ([], [])
+    assert [row["step"] for row in python["rows"]][:3] == ["read", "redact", "trains"]
+    assert python["idle"] == ["stack-v2", "license"]
+    words = words_of(more)
+    assert "nothing was changed by stack-v2 and license" in words
+    assert "empty parts: held a benchmark item; exact copies, left out" in words
+    assert len(tables.small_tables(more)["sources"][1]) == len(rows)
+
+
+def test_the_documents_of_other_parts_of_a_split_are_one_row(data: ReportData) -> None:
+    funnel = [{**row, "source": "code/go", "made_from": "code"} for row in data.funnel[5:]]
+    reasons = [
+        {"source": "code/go", "rule": rule, "reason": f"language={number}", "documents": number}
+        for rule, most in (("keep", 28), ("other", 3))
+        for number in range(1, most)
+    ]
+    split = dataclasses.replace(data, funnel=funnel, rejects=reasons)
+    assert [(row["rule"], row["reason"], row["documents"]) for row in reject_reasons(split)] == [
+        ("keep", "not in this part", 378),
+        ("other", "language=1", 1),
+        ("other", "language=2", 2),
+    ]
+    assert len(tables.small_tables(split)["rejects"][1]) == 29
+    whole = dataclasses.replace(split, funnel=[{**row, "made_from": "other"} for row in funnel])
+    assert "22 others" in [row["reason"] for row in reject_reasons(whole)]
 
 
 def test_long_lists_of_reasons_and_licences_end_in_the_others(data: ReportData, plain: Reader) -> None:
@@ -287,10 +345,75 @@ def test_long_lists_of_reasons_and_licences_end_in_the_others(data: ReportData, 
 
 
 def test_benchmark_items_are_told_by_source_and_by_arm(plain: Reader) -> None:
-    assert "python piqa 24 of 3,310 0.73% 31 of 1,838 108 4 of 200 16" in plain.text
-    assert "python any 24 of 3,310 0.73% – – – –" in plain.text
-    assert "balanced→ text piqa 20 3 of 200 0 0 of 200" in plain.text
-    assert "nobody knows whether a document holds them" in plain.text
+    assert "hold an item of piqa (1,838 items, 200 of them evaluated)" in plain.text
+    assert "nobody knows whether a document holds them: 108 of piqa (16 of those evaluated)" in plain.text
+    assert "python piqa 24 of 3,310 0.73% 31 of 1,838 4 of 200 " in plain.text
+    assert "piqa 200 items evaluated text→ text none none" in plain.text
+    assert "balanced→ text 20 documents with 27 items 3 of those evaluated none" in plain.text
+
+
+def test_sources_and_benchmarks_without_items_are_said_in_a_sentence(data: ReportData) -> None:
+    any_, piqa = data.contamination
+    none = {"contaminated": 0, "rate": 0.0, "evaluated_found": 0}
+    clean = {**piqa, **none, "items": 0}
+    arc = {"benchmark": "arc_easy", "of": 1_663, "unfindable": 0, "evaluated_unfindable": 0}
+    made = {row["source"]: row for row in data.funnel}
+    news, derived = ({**made["prose"], "source": "news"}, {**made["prose"], "source": "d", "made_from": "python"})
+    more = dataclasses.replace(
+        data,
+        funnel=[*data.funnel, news, derived],
+        contamination=[
+            *({**row, "source": "prose", "documents": 40} for row in ({**any_, **none}, clean, {**clean, **arc})),
+            any_,
+            piqa,
+            {**clean, **arc},
+        ],
+        arms=[*data.arms, *({**row, "benchmark": "arc_easy", "before_documents": 0} for row in data.arms)],
+    )
+    assert {source: len(rows) for source, rows in contaminated_sources(more).items()} == {"python": 1}
+    assert nothing_found(more) == [
+        "No document of prose (40) holds an item of piqa or arc_easy.",
+        "No document of python (3,310) holds an item of arc_easy.",
+        "Not looked at: news; only what an arm trains on is.",
+    ]
+    words = words_of(more)
+    assert "No arm had, or would have had, an item of arc_easy." in words
+    assert "prose piqa" not in words
+    assert len(tables.small_tables(more)["contamination"][1]) == 6
+    both = [any_, piqa, {**piqa, **arc}]
+    assert [
+        row["benchmark"] for row in contaminated_sources(dataclasses.replace(data, contamination=both))["python"]
+    ] == [
+        "any",
+        "piqa",
+        "arc_easy",
+    ]
+
+
+def test_no_two_columns_of_a_table_are_called_alike(plain: Reader) -> None:
+    seen = []
+    for part in re.findall("(?s)<thead>(.*?)</thead>", plain.source):
+        if 'scope="colgroup"' not in part:
+            seen.append(re.findall("(?s)<th [^>]*>(.*?)</th>", part))
+    assert len(seen) > 10
+    for names in seen:
+        assert len(set(names)) == len(names), names
+
+
+def test_sources_without_near_duplicates_are_named_together(data: ReportData) -> None:
+    none = {**data.near_duplicates[0], "near": 0, "within": 0, "across": 0, "others": {}}
+    words = words_of(dataclasses.replace(data, near_duplicates=[{**none, "source": "news"}, *data.near_duplicates[1:]]))
+    assert "None of news is near another." in words
+    assert "python 3,310 180 40 55 with prose" in words
+
+
+def test_boxes_that_scroll_are_reached_and_named(plain: Reader) -> None:
+    boxes = [attrs for tag, attrs in plain.tags if tag == "div" and attrs.get("class") == "scroll"]
+    assert len(boxes) > 10
+    assert {(box.get("tabindex"), box.get("role")) for box in boxes} == {("0", "region")}
+    labels = [box["aria-label"] for box in boxes]
+    assert all(labels)
+    assert len(set(labels)) == len(labels)
 
 
 def test_a_benchmark_that_is_only_looked_for_has_no_evaluated_items(data: ReportData) -> None:
@@ -298,8 +421,10 @@ def test_a_benchmark_that_is_only_looked_for_has_no_evaluated_items(data: Report
     sources = [{**row, **asked, "evaluated_unfindable": None, "benchmark": "mbpp"} for row in data.contamination[1:]]
     arms = [{**row, **asked, "before_evaluated": None, "benchmark": "mbpp"} for row in data.arms]
     words = words_of(dataclasses.replace(data, contamination=sources, arms=arms))
-    assert "python mbpp 24 of 3,310 0.73% 31 of 1,838 108 – –" in words
-    assert "balanced→ text mbpp 20 – 0 –" in words
+    assert "mbpp (1,838 items)" in words
+    assert "python mbpp 24 of 3,310 0.73% 31 of 1,838 " in words
+    assert "Evaluated items found" not in words
+    assert "balanced→ text 20 documents with 27 items none" in words
 
 
 def test_arms_that_had_different_items_are_named_on_the_terminal(data: ReportData) -> None:

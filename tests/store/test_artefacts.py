@@ -504,6 +504,49 @@ def test_outside_files_are_hashed_again_only_when_they_changed(tmp_path: Path, m
     assert calls == [path]
 
 
+def _edited(path: Path) -> None:
+    path.write_text("two")
+
+
+def _replaced(path: Path) -> None:
+    other = path.with_name("other")
+    other.write_text("two")
+    other.replace(path)
+
+
+@pytest.mark.parametrize("change", [_edited, _replaced])
+def test_an_edit_that_keeps_size_and_modification_time_is_seen(tmp_path: Path, change: Callable[[Path], None]) -> None:
+    path, memory = tmp_path / "corpus", tmp_path / "fingerprints.json"
+    path.write_text("one")
+    before = path.stat()
+    hashes = FileHashes(memory)
+    hashes.hash(path)
+    hashes.save()
+    while path.stat().st_ctime_ns == before.st_ctime_ns:  # The clock of a file system may be coarse.
+        change(path)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    assert FileHashes(memory).hash(path) == hash_file(path)
+
+
+def test_a_touched_or_copied_file_has_the_same_hash_and_an_older_memory_is_not_believed(tmp_path: Path) -> None:
+    path, memory = tmp_path / "corpus", tmp_path / "fingerprints.json"
+    path.write_text("one")
+    hashes = FileHashes(memory)
+    first = hashes.hash(path)
+    hashes.save()
+    path.touch()
+    assert FileHashes(memory).hash(path) == first
+    shutil.copy2(path, tmp_path / "copy")
+    (tmp_path / "copy").replace(path)
+    again = FileHashes(memory)
+    assert again.known(path) is None
+    assert again.hash(path) == first
+    stat = path.stat()
+    memory.write_text(json.dumps({str(path.resolve()): [stat.st_size, stat.st_mtime_ns, "0" * 64]}))
+    assert FileHashes(memory).hash(path) == first
+
+
 def test_a_broken_memory_of_hashes_costs_time_only(tmp_path: Path) -> None:
     (tmp_path / "x").write_text("one")
     (tmp_path / "memory").write_text("{half")

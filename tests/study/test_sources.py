@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -395,6 +396,50 @@ def test_near_duplicates_and_decontamination_are_on_unless_said_otherwise(make: 
         ({"web": {"read": {"git": "r"}, "keep": {"stars": "9..1"}}}, None, "its least is above its most"),
         ({"web": {"read": {"git": "r"}, "keep": {"stars": "10%...80%"}}}, None, "is no range"),
         ({"web": {"read": {"git": "r"}, "keep": {"comment-share": "5-10%"}}}, None, "is a measure of the text"),
+        ({"web": {"read": {"git": "r"}, "keep": {"stars": "high.."}}}, None, "'high..' is no range of numbers; write"),
+        (
+            {"web": {"read": {"git": "r"}, "keep": {"characters": "10%.."}}},
+            None,
+            "keep: characters is no share, and 10%.. is a percentage; write a number, such as characters: 10..",
+        ),
+        (
+            {"web": {"read": {"git": "r"}, "keep": {"comment-share": "5.."}}},
+            None,
+            "comment-share is a share from 0 to 1, and 5 is none\n  Write comment-share: 5%.. or ends from 0 to 1",
+        ),
+        ({"web": {"read": {"git": "r"}, "keep": {"alphabetic-share": "..150%"}}}, None, "and 1.5 is none"),
+        ({"web": {"read": {"git": "r"}, "keep": {"comment-share": "-2..-1"}}}, None, "and -1 is none"),
+        (
+            {"web": {"read": {"git": "r"}, "filter": [{"gopher-quality": {"min-mean": "3%"}}]}},
+            None,
+            "filter.0: min-mean of gopher-quality is '3%'; it is a number from 0 up\n"
+            "  A percentage is for shares only. Its default is 3.0.",
+        ),
+        (
+            {"web": {"read": {"git": "r"}, "filter": [{"gopher-quality": {"min-words": "500%"}}]}},
+            None,
+            "min-words of gopher-quality is '500%'; it is a whole number",
+        ),
+        (
+            {"web": {"read": {"git": "r"}, "filter": [{"gopher": {"min-words": 9, "max-words": 8}}]}},
+            None,
+            "min-words of gopher-quality is 9, above its max-words, which is 8: it would drop every document",
+        ),
+        (
+            {"web": {"read": {"git": "r"}, "filter": [{"starcoder-data": {"least": 6000}}]}},
+            None,
+            "least of starcoder-data is 6000, above its most, which is 5000",
+        ),
+        (
+            {"web": {"read": {"git": "r"}, "filter": [{"license": {"allow": ["MITT"]}}]}},
+            None,
+            "`MITT` is no licence's SPDX identifier\n  Did you mean MIT?",
+        ),
+        (
+            {"web": {"read": {"git": "r"}, "filter": [{"license": {"allow": ["xyzzy"]}}]}},
+            None,
+            "`xyzzy` is no licence's SPDX identifier\n  List \"permissive\"",
+        ),
         ({"web": {"read": {"git": "r"}}}, {"m": {"web/go": "100%"}}, "split: language"),
         ({"web": {"read": {"git": "r"}}, "b": {"from": "web/go"}}, None, "give 'web' the field to split it by"),
         ({"web": {"from": "web/go", "split": "language"}}, None, "in a circle: web from web/go from web"),
@@ -424,6 +469,44 @@ def test_what_cannot_be_is_refused(make: Make, sources: Any, mixtures: Any, mess
     with pytest.raises(RequestError) as caught:
         make(sources, mixtures)
     assert message in f"{caught.value} {caught.value.remedy}"
+
+
+def test_a_folder_that_is_called_like_a_dataset_is_told_apart(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data/hub").mkdir(parents=True)
+    with pytest.raises(RequestError, match="there is a folder data/hub here") as caught:
+        make({"web": {"read": {"hub": "data/hub"}}})
+    assert str(caught.value.remedy).startswith("write ./data/hub for the folder")
+    with pytest.raises(RequestError, match="there is a folder data here") as caught:
+        make({"web": {"read": {"hub": "data"}}})
+    assert caught.value.remedy == "write ./data for the folder, or the dataset's revision"
+    with pytest.raises(RequestError, match="other/hub is not pinned to a commit"):
+        make({"web": {"read": {"hub": "other/hub"}}})
+    assert make({"web": {"read": {"hub": "data/hub", "revision": "0" * 40}}}).sources["web"].read
+    assert make({"web": {"read": {"hub": "./data/hub"}}}).sources["web"].read
+
+
+def test_what_is_just_right_is_taken(make: Make) -> None:
+    study = make(
+        {
+            "web": {
+                "read": {"git": "r"},
+                "keep": {"comment-share": "0..100%", "name": ["a..b"], "score": "10%..300%"},
+                "filter": [
+                    {"gopher-quality": {"min-words": 8, "max-words": 8, "max-bullets": "90%", "min-mean": 0.03}},
+                    # Known to SPDX alone, near to one that is known here; a name; one that is the user's own.
+                    {"license": {"allow": ["CECILL-1.1", "apache 2.0", "LicenseRef-ours"]}},
+                ],
+            }
+        }
+    )
+    assert study.sources["web"].keep == {
+        "comment-share": {"least": 0.0, "most": 1.0},
+        "name": ("a..b",),
+        "score": {"least": 0.1, "most": 3.0},
+    }
 
 
 @pytest.mark.parametrize(

@@ -19,11 +19,12 @@ Value = float | int | str | None
 
 @dataclass(frozen=True)
 class Attribute:
-    """A computed attribute: its version, what it is in a line, and a pure function."""
+    """A computed attribute: its version, what it is in a line, a pure function, and whether that gives a share."""
 
     version: int
     what: str
     compute: Callable[[str, Mapping[str, Any]], Value]
+    share: bool = False
 
 
 def _comments(text: str, fields: Mapping[str, Any]) -> Value:
@@ -37,12 +38,13 @@ ATTRIBUTES: dict[str, Attribute] = {
         "share of a source file's characters in comments, for languages whose comments are known; an estimate, from "
         "a quick scan for marks and strings",
         _comments,
+        share=True,
     ),
     "characters": Attribute(1, "characters", lambda text, _: len(text)),
     "lines": Attribute(2, "lines", lambda text, _: len(line_lengths(text))),
     "mean-line": Attribute(2, "mean length of a line, in characters", lambda text, _: mean_line(text)),
     "alphabetic-share": Attribute(
-        1, "share of the characters that are letters", lambda text, _: alphabetic_share(text)
+        1, "share of the characters that are letters", lambda text, _: alphabetic_share(text), share=True
     ),
 }
 """By the names under which `keep` and `split` know them."""

@@ -55,6 +55,8 @@ REJECTS = pa.schema(
 
 `value` is what was measured or decided, as JSON; `bytes` of the text that the rule saw, or of what was skipped.
 """
+SHARD_REJECTS, KEPT_ASIDE = "rejects.parquet", "quarantine.parquet"
+"""Files of a shard; a corpus has the second under the same name."""
 READ = "read"
 """What stands as the rule of what readers skipped: the first step of every funnel."""
 _NO_FIELDS: dict[str, Any] = {}

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow.parquet as pq
 
 from pretrial.corpus.kinds import NOTEBOOK, in_archives, where_of
@@ -34,6 +35,8 @@ from pretrial.corpus.readers.pydoc import read_topics
 from pretrial.corpus.readers.record import Blob, Item, Record, Reject, Skip
 from pretrial.corpus.readers.source_files import read_source_file
 from pretrial.corpus.snapshot import FILE as SNAPSHOT
+from pretrial.corpus.split import opened
+from pretrial.corpus.unkept import counted_as
 from pretrial.execute.context import ArtefactLike, StepContext
 
 ROOTS = "roots.npy"
@@ -50,10 +53,14 @@ class Derived:
 
 @dataclass
 class Unkept:
-    """Documents of another source that `keep` leaves out by the same value of a field; their texts were not read."""
+    """Documents of another source that `keep` leaves out by the same value of a field; their texts were not read.
+
+    The value is as `unkept.counted_as` has it; `fields` are names of fields that such a document has.
+    """
 
     reason: str
-    value: Any
+    value: str
+    fields: tuple[str, ...] = ()
     documents: int = 0
     bytes: int = 0
 
@@ -271,34 +278,77 @@ def _tree_blobs(ctx: StepContext) -> Iterator[Blob]:
 
 def _derived(ctx: StepContext, pipeline: Pipeline) -> Iterator[Derived | Unkept]:
     """Documents of shards of the parent, a row group at a time; texts only where one of them is kept."""
+    part, parent = ctx.config["part"], ctx.inputs["parent"]
+    if "split" in ctx.settings:
+        yield from _of_split(ctx)
+        return
+    for number, first in part["parent_shards"]:
+        with pq.ParquetFile(parent.file(parent.facts["shards"][number]["file"])) as file:
+            yield from _of_shard(file, _roots(parent, number, first), pipeline)
+
+
+def _of_split(ctx: StepContext) -> Iterator[Derived | Unkept]:
+    """Documents of one part of a split: those that `split` found, and what it counted of others."""
+    ((field, values),) = ctx.config["keep"].items()
+    split, parent = opened(Path(ctx.settings["split"]), values), ctx.inputs["parent"]
+    yield from (Unkept(field, value, (), documents, size) for value, documents, size in split.others)
     for number, first in ctx.config["part"]["parent_shards"]:
-        yield from _of_shard(ctx.inputs["parent"], number, first, pipeline)
+        own = split.documents(number)
+        if not len(own):
+            continue
+        roots = _roots(parent, number, first)
+        with pq.ParquetFile(parent.file(parent.facts["shards"][number]["file"])) as file:
+            at = 0
+            for group in range(file.num_row_groups):
+                end = at + file.metadata.row_group(group).num_rows
+                kept = own[np.searchsorted(own, at) : np.searchsorted(own, end)]
+                yield from _rows(file, group, (kept - at).tolist(), roots[at:end])
+                at = end
 
 
-def _of_shard(parent: ArtefactLike, number: int, first: int, pipeline: Pipeline) -> Iterator[Derived | Unkept]:
-    shard = parent.facts["shards"][number]
-    roots = np.load(parent.file(shard["roots"])) if "roots" in shard else np.arange(first, first + shard["documents"])
+def _of_shard(file: Any, roots: npt.NDArray[np.int64], pipeline: Pipeline) -> Iterator[Derived | Unkept]:
     at = 0
-    with pq.ParquetFile(parent.file(shard["file"])) as file:
-        for group in range(file.num_row_groups):
-            told = file.read_row_group(group, columns=["bytes", "meta"])
-            # Each part of a split source comes by here with all documents of the whole: one parse, not one for each.
-            fields = json.loads(f"[{','.join(told['meta'].to_pylist())}]")
-            kept: list[int] = []
-            unkept: dict[tuple[str, str], Unkept] = {}
-            for index, (own, size) in enumerate(zip(fields, told["bytes"].to_pylist(), strict=True)):
-                why = pipeline.unkept(own)
-                if why is None:
-                    kept.append(index)
-                else:
-                    _, reason, value = why
-                    same = unkept.setdefault((reason, repr(value)), Unkept(reason, value))
-                    same.documents += 1
-                    same.bytes += size
-            yield from unkept.values()
-            if kept:
-                rows = file.read_row_group(group, columns=["id", "group", "text"]).take(kept).to_pylist()
-                for index, row in zip(kept, rows, strict=True):
-                    record = Record(row["id"], row["text"], row["id"], fields[index])
-                    yield Derived(record, row["group"], int(roots[at + index]))
-            at += len(fields)
+    for group in range(file.num_row_groups):
+        told = file.read_row_group(group, columns=["bytes", "meta"])
+        fields = json.loads(f"[{','.join(told['meta'].to_pylist())}]")
+        kept: list[int] = []
+        unkept: dict[tuple[str, str], Unkept] = {}
+        for index, (own, size) in enumerate(zip(fields, told["bytes"].to_pylist(), strict=True)):
+            why = pipeline.unkept(own)
+            if why is None:
+                kept.append(index)
+            else:
+                reason, value = why[1], counted_as(why[2])
+                if (reason, value) not in unkept:
+                    unkept[reason, value] = Unkept(reason, value, tuple(own))
+                same = unkept[reason, value]
+                same.documents += 1
+                same.bytes += size
+        yield from unkept.values()
+        yield from _rows(file, group, kept, roots[at : at + len(fields)], fields)
+        at += len(fields)
+
+
+def _rows(
+    file: Any,
+    group: int,
+    kept: Sequence[int],
+    roots: npt.NDArray[np.int64],
+    fields: Sequence[dict[str, Any]] | None = None,
+) -> Iterator[Derived]:
+    """Some documents of a row group, which is not read where there are none; with fields that were read before."""
+    if kept:
+        columns = ["id", "group", "text", *(["meta"] if fields is None else [])]
+        table = file.read_row_group(group, columns=columns)
+        for index, row in zip(kept, table.take(kept).to_pylist(), strict=True):
+            own = json.loads(row["meta"]) if fields is None else fields[index]
+            record = Record(row["id"], row["text"], row["id"], own)
+            yield Derived(record, row["group"], int(roots[index]))
+
+
+def _roots(parent: ArtefactLike, number: int, first: int) -> npt.NDArray[np.int64]:
+    """The document that each of a shard goes back to; itself in a source that was read."""
+    shard = parent.facts["shards"][number]
+    roots: npt.NDArray[np.int64]
+    roots = np.load(parent.file(shard["roots"])) if "roots" in shard else np.arange(first, first + shard["documents"])
+    return roots

@@ -19,7 +19,7 @@ from pretrial.corpus.kinds import in_archives, where_of
 from pretrial.corpus.languages import language_of
 from pretrial.corpus.licences import is_licence_name
 from pretrial.corpus.licences.folders import LONGEST, by_folder
-from pretrial.corpus.places import FAULTS
+from pretrial.corpus.places import FAULTS, LINK, UNREAD
 from pretrial.corpus.readers.filler import PART_DOCUMENTS, documents_of
 from pretrial.corpus.readers.jsonl import compression, spans
 from pretrial.corpus.spec import resolve, resolve_hub
@@ -57,10 +57,15 @@ def _plan(ctx: StepContext) -> list[Part]:
         count = ctx.inputs["snapshot"].facts["row_groups"]
         return [({"row_group": group}, {}, f"part {group + 1} of {count}") for group in range(count)]
     paths = _paths(ctx)
-    files = [row for row in ctx.config["files"] if row[1] not in FAULTS]
+    files = [row for row in ctx.config["files"] if row[1] not in UNREAD]
     faults = [[name, fault] for name, fault, *_ in ctx.config["files"] if fault in FAULTS]
+    links = [[LINK, name, 0, "not followed"] for name, fault, *_ in ctx.config["files"] if fault == LINK]
     parts = _of_paths(read, files, paths)
-    return [*parts, ({"faults": faults}, {"paths": []}, "what cannot be read")] if faults else parts
+    if links:
+        parts.append(({"left_out": links}, {"paths": []}, "links"))
+    if faults:
+        parts.append(({"faults": faults}, {"paths": []}, "what cannot be read"))
+    return parts
 
 
 def _of_paths(read: Mapping[str, Any], files: Sequence[list[str]], paths: Mapping[str, Path]) -> list[Part]:

@@ -55,7 +55,7 @@ class Pipeline:
         keep: Mapping[str, Any] = config["keep"]
         self._fields = {name: wanted for name, wanted in keep.items() if name not in ATTRIBUTES}
         self._is_part: bool = config.get("part_of_split", False)
-        # A split source asks this of every document for each of its parts.
+        # Records have few values, and many of each.
         self._text_fits = lru_cache(4096)(self._does_text_fit)
         self._measures = {name: wanted for name, wanted in keep.items() if name in ATTRIBUTES}
         self._rules = built(config["filter"])
@@ -70,11 +70,6 @@ class Pipeline:
             *(["cap-file"] if self._cap else []),
         )
 
-    @property
-    def keeps(self) -> bool:
-        """Whether documents are chosen by fields of their records."""
-        return bool(self._fields)
-
     def unkept(self, fields: Mapping[str, Any]) -> tuple[str, str, Any] | None:
         """Why a record is not kept by its own fields; `None` where it is."""
         for name, wanted in self._fields.items():
@@ -83,6 +78,8 @@ class Pipeline:
                 kept = self._text_fits(name, value)
             elif self._is_part:
                 kept = part_of(name, value) in wanted
+            elif name == "language" and isinstance(value, list):
+                kept = fits([canonical(one) if isinstance(one, str) else one for one in value], wanted)
             else:
                 kept = fits(value, wanted)
             if not kept:
@@ -168,7 +165,9 @@ def part_of(name: str, value: Any) -> str | None:
     if value is None:
         return None
     if isinstance(value, list):
-        return ", ".join(canonical(str(one)) if name == "language" else spelled(one) for one in value)
+        items = [canonical(str(one)) if name == "language" else spelled(one) for one in value]
+        # The name of a part is one word to whoever spells it.
+        return canonical(", ".join(items)) if name == "language" else ", ".join(items)
     return canonical(value) if name == "language" and isinstance(value, str) else spelled(value)
 
 

@@ -2,8 +2,8 @@
 
 Guarantees: files are known by names relative to a root and never by a machine's path; the same files give the same
 names in the same order; no name moves a cursor; links to folders are not followed, but for one that is named, so a loop
-of links ends; what a pattern or a tree holds that cannot be read is listed with the reason (`FAULTS`), and the rest
-stays.
+of links ends; what a pattern or a tree holds that cannot be read is listed with the reason (`FAULTS`), a link that a
+tree holds as one (`LINK`), and the rest stays.
 Does not: open files.
 
 What a file of a tree belongs to (`group: repository`, `package` or `directory`, and what `cap-group` counts) is a
@@ -27,7 +27,7 @@ from functools import cache
 from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
-from pretrial.corpus.kinds import NOTEBOOK, where_of
+from pretrial.corpus.kinds import ARCHIVES, NOTEBOOK, where_of
 from pretrial.corpus.languages import is_prose, language_of
 from pretrial.corpus.licences import is_licence_name
 from pretrial.corpus.readers.safety import decoded_name, spelled
@@ -36,6 +36,13 @@ from pretrial.errors import RequestError
 _FOLDER = re.compile(r"\{([a-z][a-z0-9_]*)\}")
 _VARIABLE = "PRETRIAL_DATA_NAME"
 _SYSTEM = ("/proc", "/sys", "/sys/kernel/debug", "/sys/kernel/tracing")
+# How the files are called that readers of files take, the most usual first.
+_ENDINGS = {
+    "jsonl": (".jsonl.zst", ".jsonl.gz", ".jsonl"),
+    "parquet": (".parquet",),
+    "stackexchange": (".7z",),
+    "archives": ARCHIVES,
+}
 _UNSEEN = frozenset({".git", ".hg", ".svn", "__pycache__"})
 
 
@@ -51,7 +58,14 @@ FAULTS = {
     "unsafe-repository": "it leads outside of its folder",
 }
 """Why something that a pattern or a tree holds is not read. In a source's plan the reason stands in the place of the
-hash. What is named itself, without a wildcard, must be readable instead."""
+hash. What is named itself, without a wildcard, must be there, and a repository must have the revision asked for."""
+
+LINK = "link"
+"""In the place of a reason: a link in a tree, to a folder or to a file that would have been read. It is left out by
+design, since what it leads to may lie in the tree, too, or outside of it."""
+
+UNREAD = frozenset({*FAULTS, LINK})
+"""What may stand in the place of a hash."""
 
 
 class Place(NamedTuple):
@@ -62,7 +76,7 @@ class Place(NamedTuple):
         path: where it lies.
         unit: what it belongs to.
         named: whether a location names it without a wildcard.
-        fault: why it cannot be read, one of `FAULTS`; empty where nothing speaks against it so far.
+        fault: why it is not read, one of `UNREAD`; empty where nothing speaks against it so far.
     """
 
     name: str
@@ -143,17 +157,11 @@ def found(read: Mapping[str, Any], settings: Mapping[str, Any]) -> list[Place]:
                 )
             continue
         literal = literal or not glob.has_magic(pattern)
-        taken = (
-            list(_tree(matches, read, literal)) if kind == "tree" else list(_files(matches, pattern, literal, where))
+        taken = list(
+            _tree(matches, read, literal, where) if kind == "tree" else _files(matches, read, pattern, literal, where)
         )
         if kind == "tree" and all(one.fault or is_licence_name(one.path.name) for one in taken):
-            broken = next((one for one in taken if one.fault), None)
-            raise RequestError(
-                f"{root / pattern} holds no file of the kinds asked for"
-                + (f" that can be read; {broken.path}: {FAULTS[broken.fault]}" if broken else ""),
-                where=where,
-                remedy="Check the folder and the languages of the source.",
-            )
+            raise _nothing(root / pattern, [one for one in taken if one.fault], where)
         top = _top(root, pattern, alone=len(settings["locations"]) == 1)
         for path, fault in [*taken, *(_Found(folder, "unreadable-folder") for folder in unlisted)]:
             # A file that two overlapping patterns match is read once.
@@ -169,6 +177,43 @@ def found(read: Mapping[str, Any], settings: Mapping[str, Any]) -> list[Place]:
         # Two files of one folder may differ only in what is spelled out of their names.
         listed.append(Place(f"{seen[known]}~{known}" if seen[known] > 1 else known, path, unit, named, fault))
     return sorted(listed)
+
+
+def _nothing(named: Path, broken: list[_Found], where: str | None) -> RequestError:
+    """The error for a tree of which nothing can be read."""
+    what = f"{named} holds no file of the kinds asked for"
+    if not broken:
+        return RequestError(what, where=where, remedy="Check the folder and the languages of the source.")
+    one = next((one for one in broken if one.fault != LINK), broken[0])
+    if one.fault != LINK:
+        return RequestError(
+            f"{what} that can be read; {_text(one.path)}: {FAULTS[one.fault]}",
+            where=where,
+            remedy="Check the folder and the languages of the source.",
+        )
+    leads = _text(Path(os.path.realpath(one.path)))
+    return RequestError(
+        f"{what}, but links, which are not followed; {_text(one.path)} leads to {leads}",
+        where=where,
+        remedy="Name the folder in which the files themselves lie, or copy them (cp -rL).",
+    )
+
+
+def _other_file(path: Path, read: Mapping[str, Any], where: str | None) -> RequestError:
+    """The error for a file that is named itself and that a reader of trees does not take."""
+    name = path.name.lower()
+    reader = next((reader for reader, ends in _ENDINGS.items() if name.endswith(ends)), "")
+    if reader == "archives" and read["kind"] != "files":
+        reader, remedy = "", "Unpack it, and name the folder."
+    elif reader:
+        remedy = f"Another reader takes it: {reader}: {_text(Path(path.name))}"
+    else:
+        remedy = "Name a folder, or check the languages of the source."
+    return RequestError(
+        f"{path} is a file, and of none of the kinds asked for: the reader {read['kind']} takes folders",
+        where=where,
+        remedy=remedy,
+    )
 
 
 def _plain(path: Path) -> Path:
@@ -228,14 +273,16 @@ def _matches(root: Path, pattern: str, unlisted: list[Path]) -> list[Path]:
     return sorted(matched)
 
 
-def _files(matches: list[Path], pattern: str, literal: bool, where: str | None) -> Iterator[_Found]:
+def _files(
+    matches: list[Path], read: Mapping[str, Any], pattern: str, literal: bool, where: str | None
+) -> Iterator[_Found]:
     folders = {path for path in matches if path.is_dir()}
     if folders and len(folders) == len(matches):
-        first = min(folders)
+        first, usual = min(folders), _ENDINGS[read.get("inside", read["kind"])][0]
         raise RequestError(
             f"{first} is a folder, and this reader takes files",
             where=where,
-            remedy=f"Name the files or a pattern, such as {first.name}/*.jsonl.zst",
+            remedy=f"Name the files or a pattern, such as {first.name}/*{usual}",
         )
     # `*.jsonl` means files; `*` and `**` match folders by the way.
     meant = "." in PurePath(pattern).name
@@ -244,14 +291,19 @@ def _files(matches: list[Path], pattern: str, literal: bool, where: str | None) 
             if meant:
                 yield _Found(path, "not-a-file")
             continue
-        fault = _fault(path)
-        if fault and literal:
-            raise RequestError(
-                f"{path} is not a regular file: {FAULTS[fault]}",
-                where=where,
-                remedy="Write it to a file first: it is read twice.",
-            )
-        yield _Found(path, fault)
+        if literal:
+            _check_file(path, where)
+        yield _Found(path, _fault(path))
+
+
+def _check_file(path: Path, where: str | None) -> None:
+    """That something that is named itself is a file; a link to one is one."""
+    if fault := _fault(path):
+        raise RequestError(
+            f"{path} is not a regular file: {FAULTS[fault]}",
+            where=where,
+            remedy="Write it to a file first: it is read twice.",
+        )
 
 
 def _fault(path: Path) -> str:
@@ -298,33 +350,51 @@ def _is_repository(path: Path) -> bool:
     return path.is_dir() and (bare or (path / ".git").exists())
 
 
-def _tree(matches: list[Path], read: Mapping[str, Any], literal: bool) -> Iterator[_Found]:
+def _tree(matches: list[Path], read: Mapping[str, Any], literal: bool, where: str | None) -> Iterator[_Found]:
+    """The files of trees, and what is named like one or leads to a folder and is not read; a folder is walked always.
+
+    `literal`: the only match is what was named, and is followed.
+    """
     unlisted: list[Path] = []
     for match in matches:
-        if match.is_symlink() and not literal:
+        if literal and not match.is_dir():
+            if not _wanted(match.name, read):
+                raise _other_file(match, read, where)
+            _check_file(match, where)
+            yield _Found(match)
             continue
-        if not match.is_dir():
-            if _regular(match) and _wanted(match.name, read):
-                yield _Found(match)
+        if not literal and (match.is_symlink() or not match.is_dir()):
+            yield from _entry(match, read)
             continue
         walk = os.walk(match, followlinks=False, onerror=lambda error: unlisted.append(Path(error.filename)))
         for folder, folders, names in walk:
             folders[:] = [name for name in folders if name not in _UNSEEN]
             for name in names:
-                path = Path(folder, name)
-                if _wanted(name, read) and _regular(path):
-                    yield _Found(path)
+                yield from _entry(Path(folder, name), read)
+            for name in folders:
+                if (path := Path(folder, name)).is_symlink():
+                    yield _Found(path, LINK)
     yield from (_Found(folder, "unreadable-folder") for folder in unlisted)
 
 
-def _regular(path: Path) -> bool:
+def _entry(path: Path, read: Mapping[str, Any]) -> Iterator[_Found]:
+    """What lies in a tree and is no folder, where its name is wanted; a link to a folder, whatever its name."""
     try:
-        return stat.S_ISREG(path.lstat().st_mode)
+        link = stat.S_ISLNK(path.lstat().st_mode)
     except FileNotFoundError:
-        return False
+        return  # It went away meanwhile.
     except OSError:
-        # What it is cannot be known: reading it says why.
-        return True
+        link = False  # What it is cannot be known: reading it says why.
+    if not link:
+        if _wanted(path.name, read):
+            yield _Found(path, _fault(path))
+        return
+    try:
+        leads = path.stat().st_mode
+    except OSError:
+        leads = None
+    if _wanted(path.name, read) or (leads is not None and stat.S_ISDIR(leads)):
+        yield _Found(path, "dangling-link" if leads is None else LINK)
 
 
 def _wanted(name: str, read: Mapping[str, Any]) -> bool:

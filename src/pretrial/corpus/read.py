@@ -17,7 +17,6 @@ each goes back to, in the corpus of the source that was read.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 from collections import Counter
@@ -28,11 +27,13 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
+from pretrial.corpus import remedies, split, unkept
 from pretrial.corpus.documents import (
+    KEPT_ASIDE,
     QUARANTINE,
-    READ,
     REJECTS,
     SCHEMA,
+    SHARD_REJECTS,
     Writer,
     document,
     rejected,
@@ -41,24 +42,20 @@ from pretrial.corpus.documents import (
 )
 from pretrial.corpus.items import ROOTS, Derived, Opened, Unkept, items
 from pretrial.corpus.numbering import distinct, name_keys
-from pretrial.corpus.parts import check_split_files, plan
+from pretrial.corpus.parts import Part, check_split_files, plan
 from pretrial.corpus.pipeline import KEEP, Pipeline
-from pretrial.corpus.readers.record import Record, Reject, Skip, excerpt
-from pretrial.corpus.readers.safety import spelled
+from pretrial.corpus.readers.record import Record, Reject, Skip
+from pretrial.corpus.remedies import Seen
 from pretrial.corpus.snapshot import LEFT_OUT
 from pretrial.corpus.sorting import Columns
-from pretrial.corpus.spec import SEMANTICS
+from pretrial.corpus.spec import SEMANTICS, placed
 from pretrial.errors import Interrupted, RunError
 from pretrial.execute.context import ArtefactLike, Json, StepContext
 
 QUARANTINED = 10_000
-VALUES = 40
-"""Most values of a field of which is counted how many documents they cost; the rest are counted together."""
 NAMED = 3
 """Rules and reasons that one line names."""
 _SHARD = "shard.parquet"
-_REJECTS = "rejects.parquet"
-_KEPT_ASIDE = "quarantine.parquet"
 
 
 def read_corpus(ctx: StepContext) -> Json:
@@ -79,25 +76,30 @@ def read_corpus(ctx: StepContext) -> Json:
     Raises:
         RunError: when no document is left (the funnel says where they went), or a file changed meanwhile.
     """
-    parts = plan(ctx)
+    parts, there = _split(ctx, plan(ctx))
     base = {key: value for key, value in ctx.config.items() if key != "files"}
-    shards = ctx.map(
-        "corpus-shard",
-        SEMANTICS["corpus-shard"],
-        [{**base, "part": part} for part, _, _ in parts],
-        "pretrial.corpus.read:read_shard",
-        inputs=ctx.inputs,
-        settings=[settings for _, settings, _ in parts],
-        labels=[label for _, _, label in parts],
-    )
+    with placed(ctx.settings):
+        shards = ctx.map(
+            "corpus-shard",
+            SEMANTICS["corpus-shard"],
+            [{**base, "part": part} for part, _, _ in parts],
+            "pretrial.corpus.read:read_shard",
+            inputs=ctx.inputs,
+            settings=[settings for _, settings, _ in parts],
+            labels=[label for _, _, label in parts],
+        )
     check_split_files(parts)
-    facts = _merged([shard.facts for shard in shards], _taken(ctx))
+    told = [shard.facts for shard in shards]
+    facts = _merged(told, _taken(ctx))
+    seen = Seen(
+        tuple(sorted({*there, *(name for one in told for name in one["fields"])})), _sum(told, "grouped_by_lists")
+    )
     name = ctx.settings.get("name") or "this source"
     if not facts["documents"]:
         raise RunError(
             f"{name}: no document is left: {in_words(facts)}",
             where=ctx.settings.get("where"),
-            remedy=_way_out(facts, ctx.config, shards),
+            remedy=remedies.way_out(facts, ctx.config, shards, seen),
         )
     index: list[Json] = []
     rejects: list[str] = []
@@ -109,13 +111,13 @@ def read_corpus(ctx: StepContext) -> Json:
 
     if _taken(ctx).get("listed"):
         list_too(ctx.inputs["snapshot"].file(LEFT_OUT))
-    with Writer(ctx.out / _KEPT_ASIDE, QUARANTINE) as aside:
+    with Writer(ctx.out / KEPT_ASIDE, QUARANTINE) as aside:
         for shard in shards:
             if shard.facts["documents"]:
                 index.append(_taken_in(ctx, shard, len(index)))
             if shard.facts["rejects"]:
-                list_too(shard.file(_REJECTS))
-            with pq.ParquetFile(shard.file(_KEPT_ASIDE)) as broken:
+                list_too(shard.file(SHARD_REJECTS))
+            with pq.ParquetFile(shard.file(KEPT_ASIDE)) as broken:
                 for batch in broken.iter_batches():
                     for row in batch.to_pylist():
                         aside.add(row, 500)
@@ -127,14 +129,37 @@ def read_corpus(ctx: StepContext) -> Json:
         "rejects": rejects,
         "contents": {"documents": _content(shards)},
     }
-    _report(ctx, name, facts)
+    _report(ctx, name, facts, seen)
+    for field in remedies.unknown_fields(ctx.config, seen):
+        ctx.warn(f"{name}: no document has a field {field!r}, and by it they were chosen.{remedies.there(seen.fields)}")
     return facts
+
+
+def _split(ctx: StepContext, parts: list[Part]) -> tuple[list[Part], set[str]]:
+    """The parts of a part of a split source, each with what says which documents are its, found once for all parts of
+    the source; names of fields that the source's documents have."""
+    if not ctx.config.get("part_of_split"):
+        return parts, set()
+    found = ctx.map(
+        "corpus-split",
+        SEMANTICS["corpus-split"],
+        split.split_configs(ctx.config, [part for part, _, _ in parts]),
+        "pretrial.corpus.split:number_values",
+        inputs=ctx.inputs,
+        labels=[label for _, _, label in parts],
+    )
+    with_split = [
+        (part, {**settings, "split": str(one.path)}, label)
+        for (part, settings, label), one in zip(parts, found, strict=True)
+    ]
+    return with_split, {name for one in found for name in one.facts["fields"]}
 
 
 def read_shard(ctx: StepContext) -> Json:
     """Step function of kind "corpus-shard": one part of a source's plan, read, filtered and written.
 
-    Config: `spec.source_config` and `part`. Settings: `paths`, one for each file of the part.
+    Config: `spec.source_config` and `part`. Settings: `paths`, one for each file of the part; `split`, for a part of a
+    split source, the folder of what `split.number_values` made of the same shards.
     """
     pipeline = Pipeline(ctx.config)
     tally = _Tally(pipeline.steps)
@@ -143,8 +168,8 @@ def read_shard(ctx: StepContext) -> Json:
     group, license = ctx.config["group"], ctx.config["license"]
     with (
         Writer(ctx.out / _SHARD, SCHEMA) as writer,
-        Writer(ctx.out / _REJECTS, REJECTS) as rejects,
-        Writer(ctx.out / _KEPT_ASIDE, QUARANTINE) as aside,
+        Writer(ctx.out / SHARD_REJECTS, REJECTS) as rejects,
+        Writer(ctx.out / KEPT_ASIDE, QUARANTINE) as aside,
     ):
         for number, item in enumerate(items(ctx, pipeline)):
             if number % 1000 == 0 and ctx.stop_requested():
@@ -160,6 +185,7 @@ def read_shard(ctx: StepContext) -> Json:
                     rejects.add(skipped(item), 500)
                 continue
             if isinstance(item, Unkept):
+                tally.has(item.fields)
                 tally.unkept(item.reason, item.value, item.documents)
                 tally.passed([("read", item.bytes)], item.documents)
                 continue
@@ -172,12 +198,13 @@ def read_shard(ctx: StepContext) -> Json:
                 if license and fields.get("license") is None:
                     # Rules and `keep` see it, too.
                     fields = {**fields, "license": license}
+                tally.has(fields)
                 out = pipeline.apply(record.text, fields)
                 if out.dropped is not None:
                     tally.passed(out.passed)
                     step, reason, value = out.dropped
                     if step == KEEP:
-                        tally.unkept(reason, value)
+                        tally.unkept(reason, unkept.counted_as(value))
                         continue
                     tally.rejected[step][reason] += 1
                     rejects.add(rejected(record, out.text, step, reason, value), 500)
@@ -194,13 +221,16 @@ def read_shard(ctx: StepContext) -> Json:
                     tally.took(out.removed)
             if isinstance(row, Reject):
                 tally.quarantined[row.reason] += 1
+                tally.has(row.fields)
                 told[row.reason] += 1
                 if told[row.reason] <= QUARANTINED:
                     aside.add({"reason": row.reason, "where": row.where, "excerpt": row.excerpt}, 500)
                 continue
             if isinstance(item, Derived):
                 roots.append(item.root)
-            tally.ungrouped += group != "document" and row["group"].startswith("document:")
+            if group != "document" and row["group"].startswith("document:"):
+                tally.ungrouped += 1
+                tally.grouped_by_lists += isinstance(out.fields.get(group), list)
             tally.documents += 1
             tally.bytes += row["bytes"]
             tally.seen(row)
@@ -219,7 +249,12 @@ class _Tally:
         self.removed: dict[str, Counter[str]] = {}
         self.skipped: Counter[str] = Counter()
         self.quarantined: Counter[str] = Counter()
-        self.documents = self.bytes = self.ungrouped = self.listed = 0
+        self.documents = self.bytes = self.ungrouped = self.grouped_by_lists = self.listed = 0
+        self.there: dict[str, None] = {}
+        """Names of fields that records have, some of them."""
+        self.values: Counter[tuple[str, str]] = Counter()
+        """Documents that are left out by a field's value, by both; those of further values by field."""
+        self.others: Counter[str] = Counter()
         self.files: list[list[Any]] = []
         """(name, number of its first document) of each of several files."""
         self._content = hashlib.sha256()
@@ -241,11 +276,17 @@ class _Tally:
         for rule, kinds in removed:
             self.removed.setdefault(rule, Counter()).update(kinds)
 
-    def unkept(self, name: str, value: Any, documents: int = 1) -> None:
-        """Count documents that are left out by a field's value; these are not listed."""
-        counts = self.rejected[KEEP]
-        said = f"{name}={_brief(value)}"
-        counts[said if said in counts or len(counts) < VALUES else f"{name}=(other values)"] += documents
+    def has(self, fields: Iterable[str]) -> None:
+        """Remember names of fields, to show them where one that was asked for is not among them."""
+        if len(self.there) < split.FIELDS:
+            self.there.update(dict.fromkeys(fields))
+
+    def unkept(self, name: str, value: str, documents: int = 1) -> None:
+        """Count documents that are left out by a field's value (`counted_as`); these are not listed."""
+        if (name, value) in self.values or len(self.values) < unkept.SHARD_VALUES:
+            self.values[name, value] += documents
+        else:
+            self.others[name] += documents
 
     def facts(self) -> Json:
         """All of it."""
@@ -257,89 +298,33 @@ class _Tally:
                 {"step": step, "documents": count, "bytes": size} for step, (count, size) in self.funnel.items()
             ],
             "rejected": {step: dict(sorted(reasons.items())) for step, reasons in self.rejected.items() if reasons},
-            "rejects": self.listed + sum(why.total() for step, why in self.rejected.items() if step != KEEP),
+            "rejects": self.listed + sum(why.total() for why in self.rejected.values()),
             "skipped": dict(sorted(self.skipped.items())),
             "quarantined": dict(sorted(self.quarantined.items())),
             "removed": {rule: dict(sorted(kinds.items())) for rule, kinds in sorted(self.removed.items())},
             "ungrouped": self.ungrouped,
+            "grouped_by_lists": self.grouped_by_lists,
+            "fields": sorted(self.there)[: split.FIELDS],
+            "unkept": [[*which, count] for which, count in sorted(self.values.items())],
+            "unkept_others": dict(sorted(self.others.items())),
             **({"files": self.files} if self.files else {}),
         }
+
+
+def counted(shards: Sequence[Json], snapshot: Json) -> Json:
+    """What the shards of a corpus counted, together; of one that came to nothing, too, which is not written.
+
+    Args:
+        shards: facts of each shard.
+        snapshot: those of the snapshot that it reads; empty for none.
+    """
+    return _merged(shards, snapshot)
 
 
 def _content(shards: Sequence[ArtefactLike]) -> str:
     """Identity of a corpus's documents: what tokens are made from, whatever was dropped on the way."""
     filled = [shard.facts["content"] for shard in shards if shard.facts["documents"]]
     return hashlib.sha256("".join(filled).encode()).hexdigest()
-
-
-_UNREADABLE = frozenset(
-    {"undecodable", "malformed-json", "not-an-object", "corrupt-file", "truncated-file", "not-an-archive"}
-)
-
-
-def _way_out(facts: Json, config: Mapping[str, Any], shards: Sequence[ArtefactLike]) -> str:
-    """What to look at where nothing is left: what took most of it."""
-    read, left, rejected = config["read"], facts["quarantined"], facts["rejected"]
-    without, found = left.get("no-text", 0), facts["funnel"][0]["documents"] if facts["funnel"] else 0
-    if without > found:
-        who = f"{without:,} of {without + found:,} records have no" if found else "No record has a"
-        return f"{who} text under {read.get('text')!r}: name the field that holds it with `text`."
-    if sum(left[reason] for reason in _UNREADABLE & left.keys()) > found:
-        return (
-            f"Look at the files themselves: the reader {read['kind']} takes UTF-8, and one object a line in JSON lines."
-        )
-    if read["kind"] == "from" and list(rejected) == [KEEP] and (left_out := _of_part(config["keep"], rejected[KEEP])):
-        return left_out
-    if taken := {step: reasons for step, reasons in rejected.items() if reasons}:
-        step = max(taken, key=lambda step: sum(taken[step].values()))
-        most = sorted(taken[step].items(), key=lambda item: -item[1])[:5]
-        said = f"Most went at {step}: " + ", ".join(f"{reason} {count:,}" for reason, count in most) + "."
-        said += _example(shards, step, most[0][0])
-        if "no-license" in taken[step]:
-            said += " Say the source's `license`, or {license: {unknown: true}}."
-        if without:
-            said += f" {without:,} of {without + found:,} records have no text under {read.get('text')!r}."
-        return said
-    for reason, _ in sorted(facts["skipped"].items(), key=lambda item: -item[1]):
-        if one := _example(shards, READ, reason):
-            return f"The reader skipped what it found.{one}"
-    return "Nothing was found that this reader takes: look at the path, the languages and the kind of reading."
-
-
-def _of_part(keep: Mapping[str, Any], reasons: Mapping[str, int]) -> str:
-    """How to leave out a part of a split source that has no documents, such as a language of a published mixture."""
-    if len(keep) != 1:
-        return ""
-    field = next(iter(keep))
-    there = [one.removeprefix(f"{field}=") for one, _ in sorted(reasons.items(), key=lambda item: (-item[1], item[0]))]
-    values = [one for one in there if one not in ("null", "(other values)") and not one.startswith("[")]
-    if not values:
-        if set(there) != {"null"}:
-            return ""
-        return (
-            f"No document has a field {field!r}: split by another one, or say which it is: fields: {{{field}: COLUMN}}."
-        )
-    return (
-        "To leave this part out, say of the source that is split what there is: "
-        f"keep: {{{field}: [{', '.join(values)}]}}; a share `as` a published mixture is divided over these alone."
-    )
-
-
-def _example(shards: Sequence[ArtefactLike], rule: str, reason: str) -> str:
-    """The first document that a rule dropped for a reason, which cannot be sampled; "" where none is listed."""
-    for shard in shards:
-        if shard.facts["rejects"]:
-            with pq.ParquetFile(shard.file(_REJECTS)) as file:
-                for batch in file.iter_batches(columns=["rule", "reason", "value", "where", "excerpt"]):
-                    for row in batch.to_pylist():
-                        if (row["rule"], row["reason"]) == (rule, reason):
-                            at, text = _brief(row["where"]), _brief(row["excerpt"])
-                            return f" One is {at}, {reason} {row['value']}: {text!r}."
-    return ""
-
-
-def _brief(value: Any) -> str:
-    return spelled(excerpt(value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)))[:60]
 
 
 def _taken_in(ctx: StepContext, shard: ArtefactLike, number: int) -> Json:
@@ -381,7 +366,7 @@ def _merged(shards: Sequence[Json], snapshot: Json) -> Json:
             {"step": step, "documents": counts["documents"], "bytes": counts["bytes"]}
             for step, counts in funnel.items()
         ],
-        "rejected": _by_rule(shards, "rejected"),
+        "rejected": unkept.shown(shards) | _by_rule(shards, "rejected"),
         "skipped": _counts([snapshot, *shards], "skipped"),
         "quarantined": _counts(shards, "quarantined"),
         "removed": _by_rule(shards, "removed"),
@@ -416,7 +401,8 @@ def _keys(shards: Iterable[Path], column: str) -> Iterator[Columns]:
                 yield name_keys(batch.column(0))
 
 
-def _report(ctx: StepContext, name: str, facts: Json) -> None:
+def _report(ctx: StepContext, name: str, facts: Json, seen: Seen | None = None) -> None:
+    seen = seen or Seen()
     ctx.log(f"{name}: {in_words(facts)}")
     if facts["quarantined"]:
         total, most = sum(facts["quarantined"].values()), max(facts["quarantined"].values())
@@ -427,10 +413,13 @@ def _report(ctx: StepContext, name: str, facts: Json) -> None:
             + ("each" if most <= QUARANTINED else f"the first {QUARANTINED:,} of each reason in each part or file")
         )
     if facts["ungrouped"]:
-        ctx.warn(
-            f"{name}: {facts['ungrouped']:,} of {facts['documents']:,} documents have no "
-            f"{ctx.config['group']}; each is a group of its own"
-        )
+        group, lists = ctx.config["group"], seen.grouped_by_lists
+        rest = facts["ungrouped"] - lists
+        what = [f"{rest:,} of {facts['documents']:,} documents have no {group}"] if rest else []
+        if lists:
+            what.append(f"{lists:,} of {facts['documents']:,} documents have a list as {group}, which is no group")
+        there = "" if group in seen.fields or seen.many else remedies.there(seen.fields).removesuffix(".")
+        ctx.warn(f"{name}: {'; '.join(what)}; each is a group of its own{there and '.' + there}")
     if facts["repeated_ids"]:
         few = facts["repeated_ids"] == 1
         ctx.warn(

@@ -36,7 +36,7 @@ from pretrial.corpus.rules.result import Result, Rule
 from pretrial.corpus.transforms import TRANSFORMS
 from pretrial.errors import RequestError
 
-__all__ = ["FAMILIES", "RULES", "TRANSFORMS", "Call", "Result", "Rule", "built", "configured"]
+__all__ = ["FAMILIES", "RULES", "TRANSFORMS", "Call", "Result", "Rule", "built", "configured", "edits"]
 
 _MODULES: tuple[Any, ...] = (
     no_code, code_out, policy, opt_out, paper, stack_v2, starcoder, notebooks, threads, gopher, c4, fineweb,
@@ -84,7 +84,9 @@ def configured(calls: Iterable[Call], *, transforms: bool = False, where: str | 
                 raise _unknown(f"threshold of {name}", threshold, [one.replace("_", "-") for one in fields], where)
         for member, own in members:
             values = {**own, **{key: value for key, value in given.items() if _has(known[member], key)}}
-            one = [member, _version(known[member]), _thresholds(known[member], values, where)]
+            thresholds = _thresholds(known[member], values, where)
+            _check_order(member, thresholds, where)
+            one = [member, _version(known[member]), thresholds]
             _check(one, transforms, where)
             if found.setdefault(member, one) != one:
                 raise RequestError(
@@ -93,6 +95,13 @@ def configured(calls: Iterable[Call], *, transforms: bool = False, where: str | 
                     remedy="Call it once, or say its thresholds where the family is named.",
                 )
     return list(found.values())
+
+
+def edits(calls: Iterable[Call]) -> bool:
+    """Whether any of the rules called may leave a document with another text."""
+    names = (call if isinstance(call, str) else call[0] for call in calls)
+    members = (member for name in names for member, _ in _members(name, FAMILIES))
+    return any(getattr(RULES[member], "edits", False) for member in members)
 
 
 def built(config: Sequence[Sequence[Any]], *, transforms: bool = False) -> list[Rule]:
@@ -122,6 +131,20 @@ def _check(one: list[Any], transforms: bool, where: str | None) -> None:
         raise RequestError(error.what, where=where, remedy=error.remedy) from None
 
 
+def _check_order(rule: str, thresholds: Thresholds, where: str | None) -> None:
+    """A least above its most drops every document."""
+    for low, least in thresholds.items():
+        high = "most" if low == "least" else low.replace("min_", "max_", 1)
+        if high != low and high in thresholds and least > thresholds[high]:
+            low, high = low.replace("_", "-"), high.replace("_", "-")
+            raise RequestError(
+                f"{low} of {rule} is {least:g}, above its {high}, which is {thresholds[_field(high)]:g}: "
+                "it would drop every document",
+                where=where,
+                remedy=f"Lower {low}, or raise {high}.",
+            )
+
+
 def _members(name: str, families: Mapping[str, tuple[Call, ...]]) -> list[tuple[str, Thresholds]]:
     calls: tuple[Call, ...] = families.get(name, (name,))
     return [(call, {}) if isinstance(call, str) else call for call in calls]
@@ -149,10 +172,11 @@ def _thresholds(rule: type[Rule], given: Thresholds, where: str | None) -> dict[
         value = values.get(field.name, default)
         fits = _like(value, default)
         if fits is None:
+            only = "A percentage is for shares only. " if _percentage(value) and not isinstance(default, str) else ""
             raise RequestError(
                 f"{field.name.replace('_', '-')} of {rule.name} is {value!r}; it is {_kind(default)}",
                 where=where,
-                remedy=f"Its default is {list(default) if isinstance(default, tuple) else default!r}.",
+                remedy=f"{only}Its default is {list(default) if isinstance(default, tuple) else default!r}.",
             )
         made[field.name] = fits
     return made
@@ -170,17 +194,24 @@ def _like(value: Any, default: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     if isinstance(value, str):
-        number = value.removesuffix("%")
-        try:
-            value = float(number) / 100 if number != value else None
-        except ValueError:
+        if not _percentage(value) or isinstance(default, int) or default > 1:
             return None
-        if value is None:
-            return None
+        value = float(value.removesuffix("%")) / 100
     if isinstance(default, int):
         return int(value) if float(value).is_integer() and value >= 0 else None
     # A default of at most 1 is a share or a probability.
     return float(value) if 0 <= value <= (1 if default <= 1 else math.inf) else None
+
+
+def _percentage(value: Any) -> bool:
+    """Whether a value is a text such as 30%."""
+    if not isinstance(value, str) or not value.endswith("%"):
+        return False
+    try:
+        float(value.removesuffix("%"))
+    except ValueError:
+        return False
+    return True
 
 
 def _kind(default: Any) -> str:

@@ -3,10 +3,10 @@
 Guarantees: no group, no exact copy and no near-duplicate that was found of a document stands on both sides, over all
 sources; the result depends on documents' groups, digests and sizes, on what was found of them (near-duplicates,
 benchmark items) and on the study's sources, never on seeds, variants or budgets; neither texts nor names nor digests
-are held in memory, but numbers: about 75 bytes a document. Documents of a derived source have the classes of those they
-were made of.
-A derived text that is a copy of a held-out one does not train, either. Copies and near-duplicates of a document count
-only where some source in use has it.
+are held in memory, but numbers: about 100 bytes a document. Documents of a derived source have the classes of those
+they were made of, and what holds a benchmark item in one state leaves training in all. A derived text that is a copy
+of a held-out one does not train, either; of derived texts that have become the same one stays. Copies and
+near-duplicates of a document count only where some source in use has it.
 Does not: look for near-duplicates (`near`) or benchmark items (`contamination`), or compare derived sources with each
 other: arms may train on the same document in several states.
 
@@ -124,8 +124,9 @@ def select_documents(ctx: StepContext) -> Json:
     """Step function of kind "select".
 
     Config: `spec.select_config`. Inputs: `corpus:<source>` for each source; `contamination:<source>`, the benchmark
-    items of each that is trained on; `near`, the near-duplicates of all that are read; `near-edited`, those of these
-    and of derived sources whose texts were edited. Settings: `where`, each source's place in the study file.
+    items of each that is trained on as it was read, and of derived ones whose texts were edited; `near`, the
+    near-duplicates of all that are read; `near-edited`, those of these and of derived sources whose texts were edited.
+    Settings: `where`, each source's place in the study file.
 
     Writes `<index>.npy` a source (see the module), `sources.json` (source → file) and `held-out-groups.json`.
 
@@ -146,16 +147,25 @@ def select_documents(ctx: StepContext) -> Json:
     quota = Quota(_share(held_out["share"]), held_out["bytes"], _share(held_out["largest_group"]))
     selection = select(tables, groups, quota)
     leave_contaminated(
-        selection, {name: contaminated(made) for name in names if (made := ctx.inputs.get(f"contamination:{name}"))}
+        selection,
+        tables,
+        {
+            table.name: contaminated(made)
+            for table in tables
+            if (made := ctx.inputs.get(f"contamination:{table.name}")) is not None
+        },
     )
     for search in ("near", "near-edited"):
         if (near := ctx.inputs.get(search)) is not None:
             among = [table for table in tables if table.name in near.facts["files"]]
-            leave_beside(selection, touching(near, {table.name: selection.held[table.group] for table in among}))
+            leave_beside(
+                selection, touching(near, {table.name: selection.held[table.group] & table.live for table in among})
+            )
     if (near := ctx.inputs.get("near")) is not None:
         live = {table.name: table.live for table in tables}
         leave_near(selection, {name: load_components(near, name) for name in names}, live)
     inherit(selection, tables)
+    leave_copies(selection, tables)
     _check(ctx, tables, selection)
     files: dict[str, str] = {}
     contents: dict[str, str] = {}
@@ -176,11 +186,18 @@ def select_documents(ctx: StepContext) -> Json:
     return {"files": files, "contents": contents, "sources": sources, "groups_held_out": len(held)}
 
 
-def leave_contaminated(selection: Selection, found: Mapping[str, npt.NDArray[np.bool_]]) -> None:
-    """Take documents that hold benchmark items out of training, in place: `found` has a flag a document, by source."""
-    for name, flags in found.items():
-        mask = selection.masks[name]
-        mask[(mask == TRAIN) & flags] = CONTAMINATED
+def leave_contaminated(
+    selection: Selection, tables: Sequence[Table], found: Mapping[str, npt.NDArray[np.bool_]]
+) -> None:
+    """Take documents that hold benchmark items out of training, in place: `found` has a flag a document, by source.
+
+    One whose text holds an item in any state leaves in all: arms that train on the same documents go on doing so.
+    """
+    for table in tables:
+        if (flags := found.get(table.name)) is not None:
+            rows = table.made_of[flags] if table.root else np.flatnonzero(flags)
+            mask = selection.masks[table.root or table.name]
+            mask[rows[mask[rows] == TRAIN]] = CONTAMINATED
 
 
 def leave_beside(selection: Selection, beside: Mapping[str, npt.NDArray[np.bool_]]) -> None:
@@ -224,12 +241,23 @@ def inherit(selection: Selection, tables: Sequence[Table]) -> None:
             mask[later] = root[later]
 
 
+def leave_copies(selection: Selection, tables: Sequence[Table]) -> None:
+    """Of documents of a derived source whose texts have become the same leave the first, in place."""
+    for table in tables:
+        if table.root:
+            mask = selection.masks[table.name]
+            for part in (TRAIN, HELD_OUT):
+                rows = np.flatnonzero(mask == part)
+                mask[rows[~_firsts(table.copy[rows])]] = DUPLICATE
+
+
 def select(tables: Sequence[Table], groups: int, quota: Quota) -> Selection:
     """Decide the class of each document; pure.
 
     Args:
         tables: sources that are read, in the order of the study, then derived ones, whose documents have the classes of
-            those they were made of, but for copies that only their own texts have.
+            those they were made of, but for copies of held-out texts that only their own texts are (`leave_copies`
+            then leaves one of those that have become the same).
         groups: how many groups there are.
         quota: how much to hold out, of each source that is trained on.
     """
@@ -242,8 +270,7 @@ def select(tables: Sequence[Table], groups: int, quota: Quota) -> Selection:
         if not table.trained:
             held[table.group] = True
     trained = [table for table in tables if table.trained and (table.used or not table.root)]
-    sizes = [_by_group(table, kept[table.name]) for table in trained]
-    picked = _Picked(trained, sizes, held, quota)
+    picked = _Picked(trained, [_by_group(table, kept[table.name]) for table in trained], held, quota)
     for index in np.flatnonzero(picked.free):
         if not picked.short:
             break
@@ -313,12 +340,17 @@ class _Sparse:
     """Bytes of each group in each source, of which most are none."""
 
     def __init__(self, sizes: Sequence[tuple[_Ints, _Ints]], groups: int) -> None:
-        group = np.concatenate([numbers for numbers, _ in sizes]) if sizes else np.zeros(0, np.int64)
-        source = np.repeat(np.arange(len(sizes)), [len(numbers) for numbers, _ in sizes])
-        many = np.concatenate([many for _, many in sizes]) if sizes else np.zeros(0, np.int64)
-        order = np.argsort(group, kind="stable")
-        self._source, self._many = source[order], many[order]
-        self._starts = np.searchsorted(group[order], np.arange(groups + 1))
+        self._starts = np.zeros(groups + 1, np.int64)
+        for numbers, _ in sizes:
+            self._starts[1:][numbers] += 1
+        np.cumsum(self._starts, out=self._starts)
+        self._source = np.empty(self._starts[-1], np.int32)
+        self._many = np.empty(self._starts[-1], np.int64)
+        free = self._starts[:-1].copy()
+        for source, (numbers, many) in enumerate(sizes):
+            at = free[numbers]
+            self._source[at], self._many[at] = source, many
+            free[numbers] += 1
 
     def row(self, group: int) -> list[tuple[int, int]]:
         """(source, bytes) of a group."""
@@ -380,17 +412,13 @@ def _masks(
     tainted = np.zeros(_count(table.copy for table in tables), bool)
     for table in tables:
         # Also copies that were dropped: what they stand in was held out.
-        tainted[table.copy[held[table.group]]] = True
+        tainted[table.copy[held[table.group] & table.live]] = True
     masks: dict[str, npt.NDArray[np.uint8]] = {}
     for table in tables:
         mask = np.full(len(table.group), TRAIN, np.uint8)
         mask[tainted[table.copy]] = EXCLUDED
         mask[held[table.group]] = HELD_OUT
         mask[~kept[table.name]] = DUPLICATE
-        if table.root:
-            # What was made of different documents may have become the same.
-            rows = np.flatnonzero((mask == TRAIN) | (mask == HELD_OUT))
-            mask[rows[~_firsts(table.copy[rows])]] = DUPLICATE
         masks[table.name] = mask
     return masks
 

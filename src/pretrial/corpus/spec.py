@@ -9,8 +9,9 @@ Does not: read documents, or decide when the installation is read again (the sto
 
 from __future__ import annotations
 
+import contextlib
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 
@@ -18,8 +19,9 @@ from pretrial.corpus.attributes import ATTRIBUTES
 from pretrial.corpus.kinds import ARCHIVES, CHOICES, FILLERS, KINDS, takers, where_of
 from pretrial.corpus.languages import ASSEMBLY, CODE, DATA, MARKUP, canonical
 from pretrial.corpus.licences import normalise
-from pretrial.corpus.places import FAULTS, Place, found, locate
-from pretrial.corpus.registry import Call, configured
+from pretrial.corpus.places import FAULTS, UNREAD, Place, found, locate
+from pretrial.corpus.readers.safety import spelled
+from pretrial.corpus.registry import Call, configured, edits
 from pretrial.corpus.sites import site_of
 from pretrial.errors import RequestError
 from pretrial.store.identity import fingerprint
@@ -27,7 +29,7 @@ from pretrial.store.identity import fingerprint
 if TYPE_CHECKING:
     from pretrial.corpus.readers.catalogue import Definition
 
-SEMANTICS = {"snapshot": 2, "corpus": 4, "corpus-shard": 4, "select": 3}
+SEMANTICS = {"snapshot": 2, "corpus": 5, "corpus-shard": 5, "corpus-split": 1, "select": 4}
 """Versions of the steps. Snapshot 2 and corpus 4: what readers skip and would have been a document is listed, also what
 `cap-group` leaves out of a tree; limits of commits and notebooks, and whether generated files stay, are in the recipe;
 a dump's site may be its folder's name."""
@@ -108,7 +110,7 @@ class SourceLike(Protocol):
 
 
 class HashCache(Protocol):
-    """Knows the SHA-256 of files, and hashes again when size or modification time changed."""
+    """Knows the SHA-256 of files, and hashes again what was changed, touched or put in another's place."""
 
     def hash(self, path: Path) -> str:
         """SHA-256 of the file's bytes, in hex."""
@@ -195,11 +197,11 @@ def input_fingerprint(
 
     (name, SHA-256) of each file, with its unit as a third in a tree, and of a dump with what its folder says of its
     site; (name, commit, unit) of a repository; (name, digest, bytes) of a file of a dataset. Of what cannot be read
-    among others that a pattern or folder holds, the reason (`places.FAULTS`) stands in the place of the hash or commit.
+    among others that a pattern or folder holds, the reason (`places.UNREAD`) stands in the place of the hash or commit.
 
     Raises:
-        RequestError: for a missing or unreadable file that is named without a wildcard, a pattern that matches nothing,
-            or nothing that can be read, a folder in the place of a file, a tree without a file of the languages asked
+        RequestError: for a missing file that is named without a wildcard, a pattern that matches nothing, files of
+            which none can be read, a folder in the place of a file, a tree without a file of the languages asked
             for, a revision or dataset that cannot be had.
     """
     read = config["read"]
@@ -222,18 +224,34 @@ def input_fingerprint(
         try:
             mark = place.fault or (_commit(place, read) if repositories else _hash(place, cache, where))
         except RequestError as error:
-            if place.named:
-                raise
+            if place.named and repositories:
+                with placed(settings):
+                    raise
             first = first or error
             mark = _fault(error, repositories)
         rows.append([place.name, mark, *_belonging(place, read)])
-    if all(row[1] in FAULTS for row in rows):
-        raise first or RequestError(
-            f"nothing that {settings['locations'][0]['pattern']} matches can be read: {FAULTS[rows[0][1]]}",
-            where=where,
-            remedy="Check the path, and what lies there.",
-        )
+    if all(row[1] in UNREAD for row in rows):
+        fault = next((FAULTS[row[1]] for row in rows if row[1] in FAULTS), "links are not followed")
+        with placed(settings):
+            raise first or RequestError(
+                f"nothing that {settings['locations'][0]['pattern']} matches can be read: {fault}",
+                where=where,
+                remedy="Check the path, and what lies there.",
+            )
     return rows
+
+
+@contextlib.contextmanager
+def placed(settings: Mapping[str, Any]) -> Iterator[None]:
+    """Say of a request that turns out to be wrong inside which source it is, and where the study says so."""
+    try:
+        yield
+    except RequestError as error:
+        if error.where is not None:
+            raise
+        said = (settings.get("where"), f"source {spelled(settings['name'])}" if settings.get("name") else None)
+        where = ", ".join(one for one in said if one)
+        raise type(error)(error.what, where=where or None, remedy=error.remedy) from error
 
 
 def resolve_hub(read: Mapping[str, Any], settings: Mapping[str, Any], cache: HashCache | None = None) -> Any:
@@ -276,6 +294,28 @@ def corpus_config(config: Mapping[str, Any], files: list[list[Any]] | None) -> d
     return {**config, "files": files} if files is not None else dict(config)
 
 
+def check_groups(config: Mapping[str, Any], files: list[list[Any]] | None, settings: Mapping[str, Any]) -> None:
+    """That what is read of a source that trains has more than one group, as far as that is known before it is read.
+
+    Raises:
+        RequestError: where all of it lies in one repository, package or folder that is a group: a group is held out as
+            a whole, so that nothing could be.
+    """
+    read = config["read"]
+    lies = "tree" in read or (read["scope"] == "paths" and where_of(read) == "repositories")
+    if files is None or not lies or config["group"] not in ("repository", "package", "directory"):
+        return
+    units = {row[2] for row in files if row[1] not in UNREAD}
+    if len(units) != 1 or "" in units:
+        return
+    (unit,), kind = units, config["group"]
+    with placed(settings):
+        raise RequestError(
+            f"nothing can be held out: all of it is one {kind}, {unit}, and one {kind} is one group",
+            remedy="Say group: document, or read more of them.",
+        )
+
+
 def snapshot_config(config: Mapping[str, Any]) -> dict[str, Any] | None:
     """Configuration of the "snapshot" step that a source reads from; `None` where it reads no installation.
 
@@ -286,6 +326,11 @@ def snapshot_config(config: Mapping[str, Any]) -> dict[str, Any] | None:
         return None
     keys = ("kind", "scope", "languages", "generated", "cap_file", "cap_group")
     return {key: read[key] for key in keys if key in read}
+
+
+def is_edited(source: SourceLike) -> bool:
+    """Whether a source's rules and transforms may leave a document with another text."""
+    return bool(source.transform) or edits(source.filter)
 
 
 def select_config(
@@ -449,10 +494,28 @@ def _keep(keep: Mapping[str, Any], where: str | None) -> dict[str, Any]:
             )
         if isinstance(values, Mapping):
             said[field] = {"least": values.get("least"), "most": values.get("most")}
+            if field in ATTRIBUTES and ATTRIBUTES[field].share:
+                _check_share(field, said[field], where)
         else:
             # Datasets spell languages in many ways.
             said[field] = sorted({canonical(str(one)) if field == "language" else str(one) for one in values})
     return said
+
+
+def _check_share(field: str, span: Mapping[str, float | None], where: str | None) -> None:
+    """That a range of a share has something of what a share can be."""
+    least, most = span["least"], span["most"]
+    ends = [end for end in (least, most) if end is not None and end > 1]
+    if most is not None and most < 0:
+        ends.append(most)
+    if ends:
+        percent = "..".join("" if end is None else f"{end:g}%" for end in (least, most))
+        meant = f"{percent} or " if all(end is None or 0 <= end <= 100 for end in (least, most)) else ""
+        raise RequestError(
+            f"{field} is a share from 0 to 1, and {ends[0]:g} is none",
+            where=where,
+            remedy=f"Write {field}: {meant}ends from 0 to 1, such as 0.1..0.5 or 10%..50%.",
+        )
 
 
 def _languages(names: Sequence[str], where: str | None) -> list[str]:

@@ -308,11 +308,11 @@ class Contamination:
         return self.evaluated.get(benchmark, frozenset()) & self.unfindable.get(benchmark, frozenset())
 
     def _used(self, variant: str, classes: tuple[int, ...]) -> dict[str, Flags] | None:
-        """Documents of those classes that a variant has, by the source that was read; None where that is not known."""
+        """Documents of those classes that a variant has, by source that was scanned; None where that is not known."""
         course = self.graph.courses[variant]
         drawn = course.draws(course.end, self.study.context)
         return clean.used(
-            {source: self.study.root(source) for source, draws in drawn.items() if draws},
+            {source: self.graph.scanned_as(source) for source, draws in drawn.items() if draws},
             {name: facts["documents"] for name, (facts, _) in self.scans.items()},
             self._mask,
             self._roots,

@@ -1,7 +1,8 @@
 """What became of the documents of every source: a report's funnel and the tables beside it.
 
-Everything comes from facts of steps, but licences, which are fields of the documents that were tokenised. A step that
-a study does without, or that is not there, gives no rows.
+Everything comes from facts of steps, but licences, which are fields of documents: of those that were tokenised, or
+where they were not yet, of those that the selection chose. A step that a study does without, or that is not there,
+gives no rows.
 """
 
 from __future__ import annotations
@@ -10,11 +11,14 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow.parquet as pq
 
+from pretrial.corpus.iterate import HELD_OUT, TRAIN, documents
 from pretrial.findings.shelf import Shelf
 from pretrial.plan.graph import Graph
 from pretrial.report import data as report
@@ -25,8 +29,8 @@ Json = dict[str, Any]
 
 SELECT = "selection of documents"
 PARTS = {
-    "train": "trains",
-    "held_out": "held out",
+    "train": report.TRAINS,
+    "held_out": report.HELD_OUT,
     "duplicate": "exact copies, left out",
     "excluded": "exact copies of held-out documents",
     "near_duplicate": "near-duplicates of documents that train",
@@ -34,8 +38,6 @@ PARTS = {
     "contaminated": "held a benchmark item",
 }
 """Where documents end, in words and in this order; others keep their names and come last."""
-UNUSED = "in no mixture"
-PASSED_ON = "trains in sources made from it"
 _TOKENISED = {"train": "train", "held_out": "held-out"}
 _LINES = 65_536
 _PLAIN = re.compile(r'(?<!\\)"license":"([^"\\]*)"')
@@ -79,7 +81,7 @@ class Corpora:
     def part(self, source: str, name: str) -> str:
         """What a report calls a class of documents of a source."""
         if name == "train" and source not in self._used:
-            return PASSED_ON if source in self._parents else UNUSED
+            return report.PASSED_ON if source in self._parents else report.UNUSED
         return PARTS.get(name, name.replace("_", " "))
 
     def rejects(self) -> list[report.Rejects]:
@@ -87,7 +89,7 @@ class Corpora:
         rows: list[report.Rejects] = []
         for source, corpus in self._corpora():
             rejected = corpus.facts["rejected"]
-            aside = [(kind, corpus.facts[kind]) for kind in ("skipped", "quarantined")]
+            aside = [(kind, corpus.facts[kind]) for kind in (report.SKIPPED, report.QUARANTINED)]
             for rule, reasons in [*_as_they_ran(corpus, rejected), *aside]:
                 for reason, count in sorted(reasons.items(), key=lambda entry: (-entry[1], entry[0])):
                     rows.append({"source": source, "rule": rule, "reason": reason, "documents": count})
@@ -103,10 +105,15 @@ class Corpora:
         ]
 
     def near_duplicates(self) -> list[report.NearDuplicates]:
-        """Near-duplicates within and across the sources that are read."""
-        near = self._find("near-duplicates")
-        if near is None:
-            return []
+        """Near-duplicates within and across the sources that are read; then of those whose texts were edited."""
+        rows: list[report.NearDuplicates] = []
+        for search in ("near-duplicates", "near-duplicates among edited sources"):
+            if (near := self._find(search)) is not None:
+                known = {row["source"] for row in rows}
+                rows += [row for row in self._near(near) if row["source"] not in known]
+        return rows
+
+    def _near(self, near: Artefact) -> list[report.NearDuplicates]:
         names = [name for name in self.study.sources if name in near.facts["sources"]]
         pairs: dict[str, Counter[str]] = {name: Counter() for name in names}
         for between in near.facts["between"]:
@@ -136,34 +143,53 @@ class Corpora:
         """Licences of the documents that train, of a transfer domain of those held out."""
         rows: list[report.Licence] = []
         for source in self.study.sources:
-            part = "train" if source in self.study.trained_sources else "held-out"
-            name = f"tokens of {source} ({part})"
-            files = [self._file(name, file) for file in ("documents.parquet", "bytes.npy")]
-            if files[0] is None or files[1] is None:
+            train = source in self.study.trained_sources
+            if not train and source not in self.study.transfer_sources:
                 continue
-            sizes = np.load(files[1])
-            documents: Counter[str] = Counter()
+            found: Counter[str] = Counter()
             size: Counter[str] = Counter()
-            with pq.ParquetFile(files[0]) as file:
-                at = 0
-                for batch in file.iter_batches(_LINES, columns=["meta"]):
-                    for meta, own in zip(batch["meta"].to_pylist(), sizes[at : at + len(batch)].tolist(), strict=True):
-                        licence = licence_of(meta)
-                        documents[licence] += 1
-                        size[licence] += own
-                    at += len(batch)
+            for meta, own in self._tokenised(source, train=train) or self._chosen(source, train=train):
+                licence = licence_of(meta)
+                found[licence] += 1
+                size[licence] += own
             rows += [
                 {
                     "source": source,
                     "license": licence,
-                    "documents": documents[licence],
+                    "documents": found[licence],
                     "bytes": count,
-                    "share_documents": documents[licence] / documents.total(),
+                    "share_documents": found[licence] / found.total(),
                     "share_bytes": count / size.total() if size.total() else 0.0,
                 }
                 for licence, count in sorted(size.items(), key=lambda entry: (-entry[1], entry[0]))
             ]
         return rows
+
+    def _tokenised(self, source: str, *, train: bool) -> Iterator[tuple[str, int]] | None:
+        """Fields (JSON) and bytes of the documents whose tokens were made; None where they were not."""
+        name = f"tokens of {source} ({_TOKENISED['train' if train else 'held_out']})"
+        files = [self._file(name, file) for file in ("documents.parquet", "bytes.npy")]
+        if files[0] is None or files[1] is None:
+            return None
+        return _fields(files[0], np.load(files[1]))
+
+    def _chosen(self, source: str, *, train: bool) -> Iterator[tuple[str, int]]:
+        """The same of the documents that the selection chose: of an arm that was not run, tokens are not made."""
+        corpus, select = self._find(f"corpus {source}"), self._find(SELECT)
+        if corpus is None or select is None:
+            return
+        chosen = select.facts["sources"][source].get("train" if train else "held_out")
+        # Shards are hashed before they are read: not where there is nothing to read.
+        if not chosen or not chosen["documents"] or self._damaged(corpus, source):
+            return
+        mask = self._file(SELECT, select.facts["files"][source])
+        if mask is None:
+            return
+        for batch in documents(corpus, np.load(mask), TRAIN if train else HELD_OUT, ("meta", "bytes")):
+            yield from zip(batch["meta"].to_pylist(), batch["bytes"].to_pylist(), strict=True)
+
+    def _damaged(self, corpus: Artefact, source: str) -> bool:
+        return any(self._file(f"corpus {source}", shard["file"]) is None for shard in corpus.facts["shards"])
 
     def _corpora(self) -> Iterator[tuple[str, Artefact]]:
         for source in self.study.sources:
@@ -185,6 +211,14 @@ class Corpora:
 def _as_they_ran(corpus: Artefact, by_rule: Mapping[str, Json]) -> list[tuple[str, Json]]:
     """What a corpus says by rule, in the order of its steps: a manifest sorts names."""
     return [(step["step"], by_rule[step["step"]]) for step in corpus.facts["funnel"] if step["step"] in by_rule]
+
+
+def _fields(path: Path, sizes: npt.NDArray[np.int64]) -> Iterator[tuple[str, int]]:
+    with pq.ParquetFile(path) as file:
+        at = 0
+        for batch in file.iter_batches(_LINES, columns=["meta"]):
+            yield from zip(batch["meta"].to_pylist(), sizes[at : at + len(batch)].tolist(), strict=True)
+            at += len(batch)
 
 
 def licence_of(meta: str) -> str:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from pretrial.errors import RequestError
 from pretrial.execute.progress import Progress, Quiet
 from pretrial.inspecting.corpora import SELECTION, Corpora
+from pretrial.inspecting.looking import remember
 from pretrial.plan import cost
 from pretrial.plan.graph import Graph
 from pretrial.plan.sizes import sizes
@@ -56,7 +57,7 @@ def build(trial: Trial, sources: Sequence[str], manner: Manner) -> Built:
         graph = trial.graph(None)
         speeds = cost.Speeds(trial.store)
         what = f"corpora of {trial.study.name}"
-        with stopping() as stop:
+        with stopping("after the part in hand") as stop:
             runner = maker(trial.store, graph, manner, speeds, Quiet(), what=what, stop=stop)
             corpora = Corpora(graph, runner.find, trial.store)
             wanted = _wanted(graph, corpora, sources)
@@ -82,6 +83,8 @@ def build(trial: Trial, sources: Sequence[str], manner: Manner) -> Built:
                     refused = RefusedError(error.what, where=error.where, remedy=error.remedy)
                     refused.built = built()
                     raise refused from error
+                finally:
+                    remember(trial.workspace.folder, graph, runner.find)
     return built()
 
 
@@ -97,4 +100,5 @@ def _wanted(graph: Graph, corpora: Corpora, sources: Sequence[str]) -> list[str]
 def _of(corpora: Corpora, source: str) -> list[str]:
     corpora.used(source)
     root = corpora.root(source)
-    return [f"corpus {source}", f"signatures of {root}", f"benchmark items in {root}"]
+    items = f"benchmark items in {corpora.graph.scanned_as(source)}"
+    return [f"corpus {source}", f"signatures of {root}", items]

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pretrial.benchmarks.items import TASKS as BENCHMARKS
-from pretrial.corpus.kinds import KINDS, where_of
+from pretrial.corpus.kinds import where_of
 from pretrial.corpus.licences import Policy
 from pretrial.corpus.licences.names import normalised
 from pretrial.inspecting.corpora import ENDS, Corpora
@@ -31,6 +31,31 @@ _FOLDER = re.compile(r"\{([a-z][a-z0-9_]*)\}")
 _VARIABLE = "PRETRIAL_DATA_NAME"
 ROWS = 50
 """Most rows of a table whose length the data decides."""
+_NAMED = 5
+"""Languages that a sentence names."""
+_READ = {
+    "jsonl": "Records of JSON lines",
+    "parquet": "Records of Parquet files",
+    "files": "Source files",
+    "docstrings": "Docstrings and documentation",
+    "metadata": "Descriptions of packages",
+    "pydoc": "Topics of Python's own help",
+    "archives": "Source files in archives",
+    "git": "Source files of git repositories",
+    "commits": "Commits of git repositories",
+    "notebooks": "Jupyter notebooks",
+    "stackexchange": "Threads of a StackExchange dump",
+    "hub": "Records of a dataset",
+    "filler": "Documents without content",
+}
+"""What the documents of a kind of reading are."""
+_INSTALLED = {
+    "installed": "the standard library and the installed packages that Pretrial needs",
+    "stdlib": "the standard library of Python",
+    "topics": "the installed Python",
+}
+_PERSONAL = {"email": "e-mail addresses", "ip": "IP addresses", "key": "keys"}
+"""What the rule `redact` puts a mark in the place of, by kind."""
 _WORDS = {
     "trains": "in a mixture: models are trained on it",
     "transfer domain": "in no mixture: a transfer domain, on which models are evaluated",
@@ -50,7 +75,9 @@ def card(corpora: Corpora, source: str) -> str:
     counted, seen = funnel(corpora, source), inspect(corpora, source, fields=["distribution"], top=ROWS)
     # What was done to a source it was made from was done to its documents.
     line = {name: corpora.corpus(name).manifest["payload"]["config"] for name in reversed(_line(corpora, source))}
-    calls = {name: thresholds for one in line.values() for name, _, thresholds in one["filter"]}
+    called = [(name, thresholds) for one in line.values() for name, _, thresholds in one["filter"]]
+    calls = dict(called)
+    redacted = [kind for name, thresholds in called if name == "redact" for kind in thresholds["kinds"]]
     parts = [
         f"# Data card: {markdown(source)}",
         f"A source of the study {markdown(corpora.study.name)}. Content `{corpus.content}`, key `{corpus.key}`.",
@@ -64,7 +91,7 @@ def card(corpora: Corpora, source: str) -> str:
         *_near(corpora, seen["near_duplicates"]),
         *_contamination(corpora, seen["contamination"]),
         *_provenance(corpora, source, config, seen),
-        *_limits(config, calls, counted, seen),
+        *_limits(config, calls, redacted, counted, seen),
         *_rebuild(corpora, source, counted),
     ]
     return "\n\n".join(parts) + "\n"
@@ -95,8 +122,7 @@ def _what(corpora: Corpora, source: str, config: Json, counted: Json) -> list[st
             lines.append(f"That goes back to {markdown(counted['root'])}.")
     else:
         assert study.read is not None
-        places = ", ".join(markdown(place) for place in study.read.locations)
-        lines = [f"{markdown(KINDS[read['kind']].what)} Read with `{read['kind']}` from {places}."]
+        lines = [f"{_read_as(read)}, read with `{read['kind']}` from {_places(study.read.locations, read['scope'])}."]
     lines.append(f"Use: {_WORDS[counted['role']]}.")
     facts = [
         ("documents", f"{counted['funnel'][-1]['documents']:,}"),
@@ -111,6 +137,23 @@ def _what(corpora: Corpora, source: str, config: Json, counted: Json) -> list[st
         *((f"keep: {name}", _value(wanted)) for name, wanted in config["keep"].items()),
     ]
     return ["## What it is", " ".join(lines), _table(("", ""), facts)]
+
+
+def _read_as(read: Json) -> str:
+    """What the documents of a source that is read are, in words, with the languages that were asked for."""
+    kind = read["kind"]
+    if kind == "stackexchange" and read.get("site"):
+        return f"{_READ[kind]} of {markdown(str(read['site']))}"
+    languages = read.get("languages") or ()
+    asked = f" in {', '.join(map(markdown, languages[:_NAMED]))}" if languages else ""
+    more = f" and {len(languages) - _NAMED} more languages" if len(languages) > _NAMED else ""
+    return f"{_READ.get(kind, 'Documents')}{asked}{more}"
+
+
+def _places(locations: Sequence[str], scope: str) -> str:
+    if scope in _INSTALLED:
+        return _INSTALLED[scope]
+    return ", ".join(map(markdown, locations))
 
 
 def _inputs(read: Json | None) -> list[tuple[str, str]]:
@@ -167,7 +210,9 @@ def _rejected(rejected: Sequence[Json]) -> list[str]:
     rows = []
     for row in rejected[:ROWS]:
         quantiles = row.get("quantiles") or {}
-        middle = f"{quantiles['0']:.4g} … {quantiles['0.5']:.4g} … {quantiles['1']:.4g}" if quantiles else ""
+        # One or two values are no distribution: each stands once.
+        points = dict.fromkeys(f"{quantiles[at]:.4g}" for at in ("0", "0.5", "1")) if quantiles else {}
+        middle = " … ".join(points)
         if not middle and row.get("values"):
             middle = ", ".join(f"{one['value']} {one['documents']:,}" for one in row["values"][:5])
         rows.append((row["step"], row["reason"], f"{row['documents']:,}", middle))
@@ -309,12 +354,22 @@ def _provenance(corpora: Corpora, source: str, config: Json, seen: Json) -> list
     return ["## Provenance", said, _table(header, rows[:ROWS]), whole]
 
 
-def _limits(config: Json, rules: Mapping[str, Json], counted: Json, seen: Json) -> list[str]:
+def _personal(redacted: Iterable[str]) -> list[str]:
+    """Which kinds of personal data were replaced, and which were not looked for."""
+    kinds = set(redacted)
+    replaced = [words for kind, words in _PERSONAL.items() if kind in kinds]
+    if not replaced:
+        return ["Personal data and keys were not looked for."]
+    left = [words for kind, words in _PERSONAL.items() if kind not in kinds]
+    return [
+        f"Replaced by a mark, where their form gave them away: {', '.join(replaced)}. Not looked for: "
+        f"{', '.join([*left, 'names of people', 'telephone numbers'])}."
+    ]
+
+
+def _limits(config: Json, rules: Mapping[str, Json], redacted: Iterable[str], counted: Json, seen: Json) -> list[str]:
     said = ["Licences are the words of the source, or read off its licence files; nobody checked that they are true."]
-    if "redact" not in rules:
-        said.append("Personal data and keys were not looked for.")
-    else:
-        said.append("E-mail addresses, IP addresses and keys were replaced by their form; names of people were not.")
+    said += _personal(redacted)
     if "language" not in rules and "language" not in seen["fields"]:
         said.append("Nobody looked which natural language a document is in.")
     if (near := seen["near_duplicates"]) is not None:
@@ -349,7 +404,9 @@ def _rebuild(corpora: Corpora, source: str, counted: Json) -> list[str]:
     yaml = YAML()
     yaml.width = 110
     own = corpora.study.resolved()["sources"]
-    yaml.dump({"sources": {name: own[name] for name in reversed(_line(corpora, source))}}, text)
+    # A part has no entry of its own: the source that it is a part of says by what it is split.
+    names = [name for name in reversed(_line(corpora, source)) if not corpora.study.sources[name].is_part]
+    yaml.dump({"sources": {name: own[name] | _split(corpora, name) for name in names}}, text)
     # The name alone: where the file lies is one machine's.
     study = Path(corpora.study.origin).name if corpora.study.folder else "STUDY"
     folders = _folders(corpora)
@@ -359,14 +416,22 @@ def _rebuild(corpora: Corpora, source: str, counted: Json) -> list[str]:
     if folders:
         said += "; DIR is your folder of what the study calls " + " and ".join(f"`{{{name}}}`" for name in folders)
     part = counted["part"]
-    split = f"; the study says `split: {markdown(part['field'])}` of the source that this is a part of" if part else ""
+    of = f"The source that this is the part {markdown(part['value'])} of," if part else "The source"
     return [
         "## How to rebuild",
         f"{said}:",
         fenced(f"{variables}pretrial corpus build {shlex.quote(study)}{data}", "sh"),
-        f"The source as the study has it, every default visible{split}:",
+        f"{of} as the study has it, every default visible:",
         fenced(text.getvalue(), "yaml"),
     ]
+
+
+def _split(corpora: Corpora, source: str) -> Json:
+    """The field by which a source is split into parts, where some source is one of them."""
+    for one in corpora.study.sources.values():
+        if one.is_part and one.parent == source and one.keep:
+            return {"split": next(iter(one.keep))}
+    return {}
 
 
 def _folders(corpora: Corpora) -> list[str]:
@@ -375,7 +440,7 @@ def _folders(corpora: Corpora) -> list[str]:
     places = [place for source in study.sources.values() if source.read is not None for place in source.read.locations]
     named = {found[1] for place in [*places, study.tokenizer.file or ""] if (found := _FOLDER.match(place))}
     # Benchmarks lie in the data folder, and are looked for in every source.
-    if any(task in BENCHMARKS for task in study.evaluate.tasks):
+    if study.decontaminate_also or any(task in BENCHMARKS for task in study.evaluate.tasks):
         named.add("data")
     return sorted(named)
 

@@ -7,11 +7,13 @@ hash files (`pretrial status --verify` does), or import a library.
 from __future__ import annotations
 
 import difflib
-import json
-from collections.abc import Callable, Iterator
+import shlex
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from pretrial.errors import RequestError
+from pretrial.inspecting.emptied import Emptied, emptied, shards_read
 from pretrial.plan.graph import Graph
 from pretrial.store.artefacts import Artefact, Store
 from pretrial.study.schema import Source, Study
@@ -31,12 +33,25 @@ class Corpora:
         graph: the study's steps.
         find: the output of a step by name, where it is there.
         store: where outputs are.
+        options: what a command must say beside the study to find the same places, such as `--store DIR`.
+        notes: by source that is read, why its corpus is that of an earlier state of its inputs (`looking.look`).
     """
 
-    def __init__(self, graph: Graph, find: Callable[[str], Artefact | None], store: Store) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        find: Callable[[str], Artefact | None],
+        store: Store,
+        *,
+        options: str = "",
+        notes: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.graph = graph
         self.find = find
         self.store = store
+        self.options = options
+        self.notes = notes
+        self._emptied: dict[str, Emptied | None] = {}
 
     @property
     def study(self) -> Study:
@@ -115,10 +130,42 @@ class Corpora:
         """The corpus of a source.
 
         Raises:
+            RequestError: when it was not read yet, nothing is left of it or uses it, or there is no such source.
+        """
+        self.used(name)
+        if self.find(f"corpus {name}") is None and self.seen(name) is not None:
+            raise RequestError(
+                f"no document is left of the source {name}",
+                where=self.study.where(f"sources.{name}"),
+                remedy=f"See what dropped them: {self.command('corpus inspect', name)}",
+            )
+        return self.needed(f"corpus {name}", f"the source {name} has not been read yet")
+
+    def seen(self, name: str) -> Artefact | None:
+        """The corpus of a source, also one of which no document is left; `None` where it was not read yet."""
+        step = f"corpus {name}"
+        if (made := self.find(step)) is not None:
+            return made
+        if name not in self._emptied:
+            self._emptied[name] = emptied(self.graph.steps[step], self.find, self.store)
+        return self._emptied[name]
+
+    def read(self, name: str) -> Artefact:
+        """As `corpus`, but also where no document is left: what was dropped can be looked at.
+
+        Raises:
             RequestError: when it was not read yet, nothing uses it, or there is no such source.
         """
         self.used(name)
-        return self.needed(f"corpus {name}", f"the source {name} has not been read yet")
+        return self.seen(name) or self.corpus(name)
+
+    def note(self, name: str) -> str | None:
+        """Why the corpus of a source is not that of its inputs as they are now; `None` where it is."""
+        return self.notes.get(self.root(name))
+
+    def command(self, words: str, *names: str) -> str:
+        """A command on this study, on something of it and at its places, as it has to be typed."""
+        return f"pretrial {words} {shlex.join([self.study.origin, *names])}{self.options}"
 
     def selection(self) -> Artefact:
         """The decision which documents train.
@@ -138,9 +185,18 @@ class Corpora:
         return self.find(step) if step is not None else None
 
     def contamination(self, name: str) -> Artefact | None:
-        """The benchmark items in a source; `None` where they are not looked for or were not yet."""
-        step = f"benchmark items in {self.root(name)}"
+        """The benchmark items in a source, or in its root's same texts; `None` where they were not looked for yet."""
+        self.source(name)
+        step = f"benchmark items in {self.graph.scanned_as(name)}"
         return self.find(step) if step in self.graph.steps else None
+
+    def scans(self, name: str) -> dict[str, Artefact]:
+        """The benchmark items in each state of a source's documents that was scanned, by source, its root first."""
+        root = self.root(name)
+        steps = (self.graph.steps[step] for step in self.graph.scans)
+        family = [str(step.about["source"]) for step in steps if self.root(str(step.about["source"])) == root]
+        found = {source: self.find(f"benchmark items in {source}") for source in family}
+        return {source: made for source, made in found.items() if made is not None}
 
     def tokens(self, name: str, part: str) -> Artefact | None:
         """The tokens of a part ("train", "held-out") of a source, where they were made."""
@@ -152,25 +208,14 @@ class Corpora:
         made = self.find(step)
         if made is None:
             corpora = self.graph.steps[step].group == "corpora"
-            raise RequestError(
-                otherwise, remedy=f"Run: pretrial {'corpus build' if corpora else 'run'} {self.study.origin}"
-            )
+            raise RequestError(otherwise, remedy=f"Run: {self.command('corpus build' if corpora else 'run')}")
         return made
 
     def shards_like(self, corpus: Artefact) -> Iterator[tuple[Json, str]]:
         """(part, SHA-256 of its documents) of each shard in the store that was read under a corpus's recipe."""
         recipe = corpus.manifest["payload"]
-        base = {key: value for key, value in recipe["config"].items() if key != "files"}
-        for folder in sorted((self.store.root / "artefacts" / "corpus-shard").glob("*")):
-            made = self.store.find("corpus-shard", folder.name)
-            if made is None:
-                continue
-            own = made.manifest["payload"]
-            config = {key: value for key, value in own["config"].items() if key != "part"}
-            if json.dumps([config, own["inputs"]], sort_keys=True) == json.dumps(
-                [base, recipe["inputs"]], sort_keys=True
-            ):
-                yield own["config"]["part"], made.manifest["files"]["shard.parquet"]["sha256"]
+        for made in shards_read(self.store, recipe["config"], recipe["inputs"]):
+            yield made.manifest["payload"]["config"]["part"], made.manifest["files"]["shard.parquet"]["sha256"]
 
 
 def class_name(key: str) -> str:

@@ -7,6 +7,7 @@ counts are exact. Only `measures` reads texts. Does not: look again for copies o
 from __future__ import annotations
 
 import json
+import re
 from array import array
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,6 +27,10 @@ from pretrial.inspecting.rows import column_batches
 Json = dict[str, Any]
 FIELDS = ("language", "license", "site", "repository", "kind")
 """Fields that are counted unasked, where documents have them."""
+UNPARSABLE = "unparsable"
+"""The reason for which the measured value is what a parser says, with the line where it stopped."""
+_PIECE = 8192
+_LINE = re.compile(r" (?:on line \d+|\(detected at line \d+\)|\(<unknown>, line \d+\)|\(<[^)]*$)")
 QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 
 
@@ -61,10 +66,10 @@ def inspect(
     for name in measures:
         if name not in ATTRIBUTES:
             raise RequestError(f"there is no measure {name!r}", remedy=f"Known: {', '.join(ATTRIBUTES)}.")
-    corpus = corpora.corpus(source)
+    corpus = corpora.read(source)
     sizes = array("q")
     counted: dict[str, dict[str, list[int]]] = {name: {} for name in dict.fromkeys((*FIELDS, *fields))}
-    measured: dict[str, list[Any]] = {name: [] for name in measures}
+    measured = {name: Measured() for name in measures}
     names: set[str] = set()
     for _, table in column_batches(corpus, ["bytes", "meta", *(["text"] if measures else [])]):
         own = table["bytes"].to_pylist()
@@ -81,7 +86,7 @@ def inspect(
         if measures:
             for text, record in zip(table["text"].to_pylist(), records, strict=True):
                 for name in measures:
-                    measured[name].append(ATTRIBUTES[name].compute(text, record))
+                    measured[name].add(ATTRIBUTES[name].compute(text, record))
     return {
         "source": source,
         "root": corpora.root(source),
@@ -95,7 +100,7 @@ def inspect(
         "rejected": rejects(corpus, top),
         "near_duplicates": near_duplicates(corpora, source),
         "contamination": contamination(corpora, source, hits=top if hits else 0),
-        "measures": {name: described(values, top) for name, values in measured.items()},
+        "measures": {name: values.described(top) for name, values in measured.items()},
     }
 
 
@@ -136,40 +141,66 @@ def histogram(sizes: Sequence[int] | array[int]) -> list[Json]:
     ]
 
 
-def described(values: Iterable[Any], top: int) -> Json:
-    """What was measured: numbers by quantiles, other values by how often they came; `without` have none."""
-    figures = array("d")
-    words: Counter[str] = Counter()
-    without = 0
-    for value in values:
+class Measured:
+    """What was measured, counted value by value: eight bytes a number, and each other value once."""
+
+    def __init__(self) -> None:
+        self._figures = array("d")
+        self._words: Counter[str] = Counter()
+        self._without = 0
+
+    def add(self, value: Any) -> None:
+        """The next one; `None` for a document that has none."""
         if value is None:
-            without += 1
+            self._without += 1
         elif isinstance(value, int | float):
-            figures.append(float(value))
+            self._figures.append(float(value))
         else:
-            words[value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)] += 1
-    said: Json = {"numbers": len(figures), "without": without}
-    if len(figures):
-        said |= numbers(figures)
-    if words:
-        said["values"] = [{"value": value, "documents": count} for value, count in _first(words, top)]
-        said["distinct"] = len(words)
-    return said
+            self._words[value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)] += 1
+
+    @property
+    def documents(self) -> int:
+        """How many were added."""
+        return len(self._figures) + self._words.total() + self._without
+
+    def described(self, top: int) -> Json:
+        """Numbers by quantiles, other values by how often they came; `without` have none."""
+        said: Json = {"numbers": len(self._figures), "without": self._without}
+        if len(self._figures):
+            said |= numbers(self._figures)
+        if self._words:
+            said["values"] = [{"value": value, "documents": count} for value, count in _first(self._words, top)]
+            said["distinct"] = len(self._words)
+        return said
+
+
+def described(values: Iterable[Any], top: int) -> Json:
+    """What `Measured` says of values."""
+    measured = Measured()
+    for value in values:
+        measured.add(value)
+    return measured.described(top)
 
 
 def rejects(corpus: ArtefactLike, top: int) -> list[Json]:
-    """Documents that rules dropped, by step and reason, the most first within a step, with what was measured."""
-    found: dict[tuple[str, str], list[Any]] = defaultdict(list)
+    """Documents that rules dropped, by step and reason, the most first within a step, with what was measured.
+
+    Errors of syntax that differ by their line alone are one.
+    """
+    found: dict[tuple[str, str], Measured] = defaultdict(Measured)
     for file in corpus.facts["rejects"]:
         with pq.ParquetFile(corpus.file(file)) as rejected:
-            for batch in rejected.iter_batches(columns=["rule", "reason", "value"]):
+            for batch in rejected.iter_batches(_PIECE, columns=["rule", "reason", "value"]):
                 columns = (batch[name].to_pylist() for name in ("rule", "reason", "value"))
                 for rule, reason, value in zip(*columns, strict=True):
-                    found[rule, reason].append(json.loads(value))
+                    said = json.loads(value)
+                    if reason == UNPARSABLE and isinstance(said, str):
+                        said = _LINE.sub("", said)
+                    found[rule, reason].add(said)
     steps = [row["step"] for row in corpus.facts["funnel"]]
     rows = [
-        {"step": rule, "reason": reason, "documents": len(values), "listed": True, **described(values, top)}
-        for (rule, reason), values in found.items()
+        {"step": rule, "reason": reason, "documents": measured.documents, "listed": True, **measured.described(top)}
+        for (rule, reason), measured in found.items()
     ]
     # What `keep` leaves out by a field is counted and not listed.
     for step, reasons in corpus.facts["rejected"].items():
@@ -210,12 +241,12 @@ def near_duplicates(corpora: Corpora, source: str) -> Json | None:
 
 
 def contamination(corpora: Corpora, source: str, *, hits: int = 0) -> Json | None:
-    """Benchmark items in a source, or in the one that it goes back to; the first `hits` of them with what matched."""
+    """Benchmark items in a source, or in its root's same texts; the first `hits` of them with what matched."""
     made = corpora.contamination(source)
     if made is None:
         return None
     said: Json = {
-        "of": corpora.root(source),
+        "of": corpora.graph.scanned_as(source),
         **{key: made.facts[key] for key in ("documents", "contaminated", "rate", "hits", "benchmarks")},
     }
     if hits:

@@ -39,7 +39,7 @@ def unequal(corpora: Corpora) -> list[str]:
     for variant, course in graph.courses.items():
         drawn = course.draws(course.end, study.context)
         documents = clean.used(
-            {source: study.root(source) for source, draws in drawn.items() if draws},
+            {source: graph.scanned_as(source) for source, draws in drawn.items() if draws},
             sizes,
             lambda source: load_mask(selected, source),
             lambda source: _made_of(corpora, source),

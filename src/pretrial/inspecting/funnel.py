@@ -24,7 +24,7 @@ _MEASURED = "keep "
 
 
 def funnel(corpora: Corpora, source: str) -> Json:
-    """The funnel of a source.
+    """The funnel of a source, also of one of which no document is left.
 
     Returns:
         `source`; `parent` and `root` (sources); `part`, for a part of a split source, {field, value}; `role` ("trains",
@@ -39,7 +39,7 @@ def funnel(corpora: Corpora, source: str) -> Json:
     Raises:
         RequestError: when the source was not read yet, or there is none of that name.
     """
-    corpus = corpora.corpus(source)
+    corpus = corpora.read(source)
     facts = corpus.facts
     made = {part: tokens for part in ("train", "held-out") if (tokens := corpora.tokens(source, part)) is not None}
     density: Json = {"value": 1 / BYTES_PER_TOKEN, "basis": "estimated"}
@@ -108,23 +108,25 @@ def part_of(corpora: Corpora, source: str) -> Json | None:
 
 def inputs(corpora: Corpora, source: str) -> Json | None:
     """How many files or repositories a source was read from, and their bytes; `None` where it reads none of its own."""
-    config = corpora.corpus(source).manifest["payload"]["config"]
+    config = corpora.read(source).manifest["payload"]["config"]
     files = config.get("files")
     if files is None:
         return None
     from pretrial.corpus.kinds import where_of
-    from pretrial.corpus.places import FAULTS
+    from pretrial.corpus.places import UNREAD
 
     if config["read"]["scope"] == "hub":
         return {"what": "files", "count": len(files), "bytes": sum(size for _, _, size in files)}
-    names = {name for name, mark, *_ in files if mark not in FAULTS}
+    names = {name for name, mark, *_ in files if mark not in UNREAD}
     if where_of(config["read"]) == "repositories":
         return {"what": "repositories", "count": len(names), "bytes": None}
     return {"what": "files", "count": len(names), "bytes": _sizes(corpora, source, names)}
 
 
 def _sizes(corpora: Corpora, source: str, names: set[str]) -> int | None:
-    """Bytes of a source's files as they lie there; `None` where one is gone."""
+    """Bytes of a source's files as they lie there; `None` where they are not those that were read."""
+    if corpora.note(source) is not None:
+        return None
     from pretrial.corpus.spec import resolve
     from pretrial.errors import RequestError
 

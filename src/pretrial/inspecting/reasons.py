@@ -24,7 +24,7 @@ SKIPPED = MappingProxyType(
         "large-diff": "a commit that changes more text than `max-diff`",
         "lfs-pointer": "a pointer of Git LFS in the place of a file",
         "licence": "a licence file: read for what it says, no document",
-        "link": "a link in an archive or repository; links are not followed",
+        "link": "a link in an archive, repository or tree of files; links are not followed",
         "low-score": "a question with a score below `min-score`",
         "low-score-answer": "an answer with a score below `min-answer-score`; its thread stays",
         "many-files": "a commit that changes more files than `max-files`, or than its form shows",

@@ -6,6 +6,7 @@ the seed and the number of rows alone, on every machine.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from pretrial.execute.context import ArtefactLike
 from pretrial.mixture.order import SourceOrder
 
 Json = dict[str, Any]
+_MANY = 10
+"""Where more than one in so many rows of a row group is wanted, all of it is taken apart at once."""
 Ints = npt.NDArray[np.int64]
 
 
@@ -32,18 +35,24 @@ def pick(content: str, count: int, wanted: int, seed: int) -> list[int]:
 
 def shard_of(corpus: ArtefactLike, row: int) -> tuple[int, int]:
     """(number of the shard, row in it) of a document of a corpus."""
-    for number, shard in enumerate(corpus.facts["shards"]):
-        if row < shard["documents"]:
-            return number, row
-        row -= shard["documents"]
-    raise IndexError(f"the corpus has {corpus.facts['documents']} documents")
+    return shards_of(corpus, [row])[0]
+
+
+def shards_of(corpus: ArtefactLike, rows: Sequence[int]) -> list[tuple[int, int]]:
+    """(number of the shard, row in it) of each of the documents of a corpus."""
+    ends = np.cumsum([shard["documents"] for shard in corpus.facts["shards"]], dtype=np.int64)
+    asked = np.asarray(rows, np.int64)
+    numbers = np.searchsorted(ends, asked, side="right")
+    if len(asked) and (asked.min() < 0 or numbers.max() >= len(ends)):
+        raise IndexError(f"the corpus has {corpus.facts['documents']} documents")
+    firsts = np.concatenate([np.zeros(1, np.int64), ends])[numbers]
+    return list(zip(numbers.tolist(), (asked - firsts).tolist(), strict=True))
 
 
 def read_rows(corpus: ArtefactLike, rows: Sequence[int], columns: Sequence[str]) -> list[Json]:
     """The documents with these numbers, in this order."""
     by_shard: dict[int, dict[int, int]] = {}
-    for row in rows:
-        number, inside = shard_of(corpus, row)
+    for row, (number, inside) in zip(rows, shards_of(corpus, rows), strict=True):
         by_shard.setdefault(number, {})[inside] = row
     found: dict[int, Json] = {}
     for number, wanted in by_shard.items():
@@ -58,13 +67,18 @@ def rows_of_file(path: Path, rows: Sequence[int], columns: Sequence[str]) -> dic
     found: dict[int, Json] = {}
     with pq.ParquetFile(path) as file:
         first = 0
+        wanted = sorted(set(rows))
         for group in range(file.num_row_groups):
             many = file.metadata.row_group(group).num_rows
-            here = sorted(row for row in set(rows) if first <= row < first + many)
+            here = wanted[bisect_left(wanted, first) : bisect_left(wanted, first + many)]
             if here:
                 table = file.read_row_group(group, columns=list(columns))
-                # Not `take`, which loads pandas: converting a list to Arrow asks it.
-                found.update((row, table.slice(row - first, 1).to_pylist()[0]) for row in here)
+                # Not `take`, which loads pandas: converting a list to Arrow asks it. Row by row costs more each.
+                if len(here) * _MANY > many:
+                    whole = table.to_pylist()
+                    found.update((row, whole[row - first]) for row in here)
+                else:
+                    found.update((row, table.slice(row - first, 1).to_pylist()[0]) for row in here)
             first += many
     return found
 
@@ -87,8 +101,7 @@ def root_rows(corpus: ArtefactLike, rows: Sequence[int]) -> list[int]:
     """
     made_of = []
     loaded: dict[int, Ints] = {}
-    for row in rows:
-        number, inside = shard_of(corpus, row)
+    for row, (number, inside) in zip(rows, shards_of(corpus, rows), strict=True):
         shard = corpus.facts["shards"][number]
         if "roots" not in shard:
             made_of.append(row)

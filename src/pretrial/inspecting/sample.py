@@ -19,6 +19,7 @@ from pretrial.corpus.contamination.hits import read_hits, telling
 from pretrial.corpus.documents import READ
 from pretrial.corpus.iterate import load_mask
 from pretrial.corpus.near.clusters import PAIRS, PIECE, load_components
+from pretrial.corpus.places import FAULTS
 from pretrial.corpus.readers.record import EXCERPT
 from pretrial.corpus.select import CLASSES, GROUPS
 from pretrial.errors import RequestError
@@ -30,6 +31,8 @@ from pretrial.inspecting.text import shown
 Json = dict[str, Any]
 Document = tuple[str, int]
 """A document by its source and number."""
+Place = tuple[str, int]
+"""A row of a file of a corpus by the file's name and its number."""
 MOST_PARTNERS = 3
 NAMES = {class_name(key): key for key in CLASSES}
 QUARANTINED, SKIPPED = "quarantined", "skipped"
@@ -61,7 +64,7 @@ def sample(
         of: those of a class of the selection: train, held-out, duplicate, excluded, near-duplicate, near-held-out,
             contaminated. Or `quarantined`, what could not be used, and `skipped`, what the reader left out; also for
             one reason: `quarantined/REASON`.
-        n: how many; five where left out, with `listed` all.
+        n: how many; five where left out, with `listed` all, none with 0.
         seed: which.
         characters: of each text, at most; of a dropped one the store has the first 200.
         listed: without texts and fields.
@@ -80,7 +83,10 @@ def sample(
         raise RequestError(
             "a sample is of a rule's rejects, of kept documents or of a class", remedy="Say one of the three."
         )
-    corpus = corpora.corpus(source)
+    for name, value in (("n", n), ("characters", characters), ("seed", seed)):
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
+            raise RequestError(f"{name} is {value!r}", remedy="It is a whole number from 0 on.")
+    corpus = corpora.read(source)
     said: Json = {"source": source, "listed": listed}
     if rule is not None:
         return said | _rejected(corpus, rule, n, seed, listed=listed)
@@ -89,6 +95,10 @@ def sample(
         return said | _quarantined(corpus, reason, n, seed, listed=listed)
     if kind == SKIPPED:
         return said | _rejected(corpus, f"{READ}/{reason}" if reason else READ, n, seed, listed=listed)
+    if of is not None and of not in NAMES:
+        raise RequestError(f"there is no class {of!r}", remedy=f"Known: {', '.join(KNOWN)}.")
+    if of is not None or corpora.find(f"corpus {source}") is None:
+        corpora.corpus(source)  # Where no document is left, it says so.
     mask = None
     if of is not None or corpora.find("selection of documents") is not None:
         mask = load_mask(corpora.selection(), source)
@@ -96,8 +106,6 @@ def sample(
         among = corpus.facts["documents"]
         rows = pick(corpus.content, among, _number(n, among, listed=listed), seed)
     else:
-        if of not in NAMES:
-            raise RequestError(f"there is no class {of!r}", remedy=f"Known: {', '.join(KNOWN)}.")
         assert mask is not None
         chosen = np.flatnonzero(mask == CLASSES[NAMES[of]])
         among = len(chosen)
@@ -141,20 +149,21 @@ def _quarantined(corpus: ArtefactLike, reason: str, n: int | None, seed: int, *,
     if reason and reason not in counted:
         said = f"Reasons here: {_counts(counted)}." if counted else "Nothing was quarantined here."
         raise RequestError(f"nothing was quarantined for {reason!r}", remedy=said)
-    path = corpus.file(_QUARANTINE)
-    with pq.ParquetFile(path) as file:
-        column = file.read(columns=["reason"])["reason"].to_pylist()
-    rows = [row for row, one in enumerate(column) if reason in ("", one)]
-    chosen = [rows[at] for at in pick(corpus.content, len(rows), _number(n, len(rows), listed=listed), seed)]
-    found = rows_of_file(path, chosen, ["reason", "where", "excerpt"])
+    places: list[Place] = []
+    for file in corpus.facts.get("quarantine", [_QUARANTINE]):
+        with pq.ParquetFile(corpus.file(file)) as broken:
+            column = broken.read(columns=["reason"])["reason"].to_pylist()
+        places += [(file, row) for row, one in enumerate(column) if reason in ("", one)]
+    chosen = [places[at] for at in pick(corpus.content, len(places), _number(n, len(places), listed=listed), seed)]
     documents = []
-    for row in chosen:
-        one = {key: found[row][key] for key in ("reason", "where")}
-        text = found[row]["excerpt"]
+    for found in _read_places(corpus, chosen, ["reason", "where", "excerpt"]):
+        one = {key: found[key] for key in ("reason", "where")}
+        # Of what could not be opened there is no beginning: what stands there says the reason again.
+        text = "" if found["excerpt"] == FAULTS.get(found["reason"]) else found["excerpt"]
         documents.append(one if listed else one | {"text": text, "cut": len(text.encode()) >= EXCERPT})
     return {
         "what": f"{QUARANTINED}{', ' if reason else ''}{reason}",
-        "of_documents": len(rows),
+        "of_documents": len(places),
         "counted": counted[reason] if reason else sum(counted.values()),
         "documents": documents,
     }
@@ -179,7 +188,7 @@ def _rejected(corpus: ArtefactLike, asked: str, n: int | None, seed: int, *, lis
             f"{rule} dropped nothing for {reason!r}",
             remedy=f"Its reasons here are {_counts(reasons)}." if reasons else "It dropped nothing here.",
         )
-    places: list[tuple[str, int]] = []
+    places: list[Place] = []
     for file in corpus.facts["rejects"]:
         with pq.ParquetFile(corpus.file(file)) as rejected:
             table = rejected.read(columns=["rule", "reason"])
@@ -191,19 +200,25 @@ def _rejected(corpus: ArtefactLike, asked: str, n: int | None, seed: int, *, lis
             remedy="corpus inspect shows the counts" + ("." if rule == READ else " by value."),
         )
     chosen = [places[at] for at in pick(corpus.content, len(places), _number(n, len(places), listed=listed), seed)]
-    found: dict[tuple[str, int], Json] = {}
-    for file in dict.fromkeys(file for file, _ in chosen):
-        rows = [row for name, row in chosen if name == file]
-        columns = ["id", "rule", "reason", "value", "bytes", "where", "excerpt"]
-        found |= {(file, row): one for row, one in rows_of_file(corpus.file(file), rows, columns).items()}
     documents = []
-    for place in chosen:
-        one = found[place]
+    columns = ["id", "rule", "reason", "value", "bytes", "where", "excerpt"]
+    for one in _read_places(corpus, chosen, columns):
         row = {key: one[key] for key in ("id", "rule", "reason", "bytes", "where")}
         row["value"] = json.loads(one["value"])
         documents.append(row if listed else row | {"text": one["excerpt"], "cut": one["bytes"] > EXCERPT})
     what = f"dropped by {rule}{', ' if reason else ''}{reason}"
     return {"what": what, "of_documents": len(places), "documents": documents}
+
+
+def _read_places(corpus: ArtefactLike, places: Sequence[Place], columns: Sequence[str]) -> list[Json]:
+    """Rows by their files and numbers, in this order; every file is opened once."""
+    by_file: dict[str, list[int]] = {}
+    for file, row in places:
+        by_file.setdefault(file, []).append(row)
+    found: dict[Place, Json] = {}
+    for file, rows in by_file.items():
+        found.update(((file, row), one) for row, one in rows_of_file(corpus.file(file), rows, columns).items())
+    return [found[place] for place in places]
 
 
 def _explain(corpora: Corpora, source: str, of: str, documents: Sequence[Json], *, listed: bool) -> None:
@@ -229,11 +244,14 @@ def _explain(corpora: Corpora, source: str, of: str, documents: Sequence[Json], 
         for one, stays in zip(documents, copies, strict=True):
             one["stays"] = stays
     elif of == "contaminated":
-        made = corpora.contamination(source)
+        # An item that stands in any state of a document takes it out of all.
         hits: dict[int, list[Json]] = {row: [] for row in made_of}
-        for hit in read_hits(made).to_pylist() if made is not None else []:
-            if hit["row"] in hits:
-                hits[hit["row"]].append(hit)
+        for scanned, made in corpora.scans(source).items():
+            found_in = read_hits(made).to_pylist()
+            rows = root_rows(corpora.corpus(scanned), [hit["row"] for hit in found_in])
+            for hit, row in zip(found_in, rows, strict=True):
+                if row in hits:
+                    hits[row].append(hit | {"source": scanned})
         for one, row in zip(documents, made_of, strict=True):
             one["hits"] = sorted(hits[row], key=lambda hit: (hit["benchmark"], hit["item"], *telling(hit)))
 

@@ -41,7 +41,7 @@ def print_built(console: Console, built: Built, funnels: Sequence[Json], *, refu
             "own tokens, or assumed before it is tokenised",
             style="dim",
         )
-    if not refused and any(said["ends"] is None for said in funnels):
+    if not refused and not built.failures and any(said["ends"] is None for said in funnels):
         _line(console, "which documents train is decided once all sources have been read", style="dim")
     for sentence in unequal(built.corpora):
         _line(console, f"contaminated differently: {sentence}", style="bold")
@@ -59,7 +59,8 @@ def print_funnel(console: Console, said: Json) -> None:
     origin = f", from {shown(said['parent'])}" if said["parent"] else ""
     if part := said["part"]:
         origin = f", part of {shown(said['parent'])}: {shown(part['field'])} {shown(part['value'])}"
-    _line(console, f"{shown(said['source'])} ({said['role']}{origin})", style="bold")
+    nothing = "" if said["funnel"] and said["funnel"][-1]["documents"] else "; no document is left"
+    _line(console, f"{shown(said['source'])} ({said['role']}{origin}{nothing})", style="bold")
     if read := said["inputs"]:
         what = {"files": "file", "repositories": "repository"}[read["what"]] if read["count"] == 1 else read["what"]
         size = f", {read['bytes']:,} bytes" if read["bytes"] is not None else ""
@@ -95,15 +96,19 @@ def print_inspection(console: Console, said: Json) -> None:
     """Distributions of one source."""
     counts = f"{said['documents']:,} documents, {said['bytes']:,} bytes, {said['groups']:,} groups"
     _line(console, f"{said['source']}: {counts}", style="bold")
-    _line(console, "bytes of a document", style="bold")
-    _line(console, f"  {_quantiles(said['lengths'])}")
+    if said["documents"]:
+        _line(console, "bytes of a document", style="bold")
+        _line(console, f"  {_quantiles(said['lengths'])}")
+    else:
+        _line(console, "  no document is left: what follows is of what was read")
     most = max((row["documents"] for row in said["lengths"]["histogram"]), default=1)
     table = _columns(("", True), ("", False), ("documents", True), ("bytes", True))
     for row in said["lengths"]["histogram"]:
         bar = "█" * round(_BARS * row["documents"] / most) or ("▏" if row["documents"] else "")
         size = f"  {row['from']:,} to {row['to'] - 1:,}"
         table.add_row(Text(size), Text(bar), f"{row['documents']:,}", f"{row['bytes']:,}")
-    console.print(table)
+    if said["documents"]:
+        console.print(table)
     for name, field in said["fields"].items():
         if not field["distinct"]:
             there = ", ".join(shown(one) for one in said["field_names"]) or "none"
@@ -135,8 +140,8 @@ def print_inspection(console: Console, said: Json) -> None:
         listed = "" if row["listed"] else " (counted, not listed)"
         measured = _measured(row)
         _line(console, f"  {shown(row['step'])}, {shown(row['reason'])}: {row['documents']:,}{listed}{measured}")
-    _print_near(console, said["near_duplicates"])
-    _print_contamination(console, said["contamination"])
+    _print_near(console, said["near_duplicates"], said["source"])
+    _print_contamination(console, said["contamination"], said["source"])
     for name, measure in said["measures"].items():
         without = f"; {measure['without']:,} documents without" if measure["without"] else ""
         _line(console, f"{name}{_measured(measure) or ': of no document'}{without}")
@@ -164,7 +169,9 @@ def print_sample(console: Console, said: Json) -> None:
             fields = ", ".join(f"{key} {_figure(value)}" for key, value in one["meta"].items())
             if fields:
                 _line(console, f"  {fields}")
-        _quote(console, Text(shown(one["text"], lines=True) + ("…" if one["cut"] else "")))
+        # Of what could not be opened there is no beginning.
+        if "row" in one or "rule" in one or one["text"]:
+            _quote(console, Text(shown(one["text"], lines=True) + ("…" if one["cut"] else "")))
         _print_reasons(console, one)
 
 
@@ -175,7 +182,7 @@ def print_trace(console: Console, said: Json) -> None:
     _line(console, f"token {said['token']:,} of {said['variant']}, seed {said['seed']}", style="bold")
     _line(
         console,
-        f"  stage {stage['name']} (mixture {stage['mixture']}, tokens {stage['first']:,} to {stage['last'] - 1:,}"
+        f"  stage {stage['name']} (mixture {stage['mixture']}, tokens {stage['first']:,} to {stage['last']:,}"
         f"{inherited})",
     )
     _line(console, f"  sequence {said['sequence']:,}, target {said['target']:,} in it")
@@ -297,10 +304,18 @@ def _print_hit(console: Console, hit: Json) -> None:
     _quote(console, Text(shown(hit["excerpt"])), "    ")
 
 
-def _print_near(console: Console, found: Json | None) -> None:
+def _of_root(found: Json, source: str) -> str:
+    """Where what was found is not of the source itself, whose it is."""
+    if found["of"] == source:
+        return ""
+    return f" (of the source {shown(found['of'])}, from which {shown(source)} is made, before its own steps)"
+
+
+def _print_near(console: Console, found: Json | None, source: str) -> None:
     if found is None:
         return
-    _line(console, f"near-duplicates, similarity from {found['threshold']:g}", style="bold")
+    of = _of_root(found, source)
+    _line(console, f"near-duplicates, similarity from {found['threshold']:g}{of}", style="bold")
     _line(
         console,
         f"  {found['in_components']:,} of {found['documents']:,} documents of {found['of']}: {found['within']:,} near "
@@ -314,10 +329,10 @@ def _print_near(console: Console, found: Json | None) -> None:
         _line(console, f"  {' and '.join(dict.fromkeys(row['sources']))}: {pairs}")
 
 
-def _print_contamination(console: Console, found: Json | None) -> None:
+def _print_contamination(console: Console, found: Json | None, source: str) -> None:
     if found is None:
         return
-    _line(console, "benchmark items", style="bold")
+    _line(console, f"benchmark items{_of_root(found, source)}", style="bold")
     _line(
         console,
         f"  {found['contaminated']['documents']:,} of {found['documents']:,} documents of {found['of']} hold one "
@@ -356,6 +371,8 @@ def _why(said: Json, step: str, reasons: Mapping[str, int]) -> str:
         else:
             other = f"{sum(reasons.values()) - without:,} other than {', '.join(map(brief, wanted))}"
         return other + (f", {without:,} have no {step.removeprefix('keep ')}" if without else "")
+    if step == "keep" and said["part"]:
+        return f"{sum(reasons.values()):,} not in this part"
     if step == "keep":
         # A record without the field is written as JSON writes nothing.
         reasons = {
@@ -384,6 +401,10 @@ def _quantiles(said: Mapping[str, Any]) -> str:
     points = said["quantiles"]
     if not points:
         return "none"
+    if points["0"] == points["1"]:
+        return _figure(points["0"])
+    if said.get("numbers") == 2:
+        return f"{_figure(points['0'])} and {_figure(points['1'])}"
     return ", ".join(f"{name} {_figure(points[key])}" for key, name in names.items())
 
 

@@ -40,19 +40,22 @@ def trace(corpora: Corpora, variant: str, token: int, *, seed: int | None = None
         around: characters of text to show on each side.
 
     Returns:
-        `variant`, `seed`, `token`; `stage` (name, mixture, first, last, inherited_from); `source`, `sequence`,
-        `target` (place in the sequence, from 0), `draw`, `epoch` and `window` (from 0); `stream` (place in the source's
-        tokens); `document`: {row, id, group, license, meta, token, tokens, bytes, characters}; `text`: {before, token,
-        after, mark}; `origin`: what the document was read from; `root`, for a derived source, {source, row, id, group,
-        license, meta, origin}; `edited`, the steps between the file and the tokens that edit texts, in order, as
-        {source, step}; `changed`, whether the text differs from that of its root, `None` where no text is kept to
-        compare with.
+        `variant`, `seed`, `token`; `stage` (name, mixture, first and last of its tokens, inherited_from); `source`,
+        `sequence`, `target` (place in the sequence, from 0), `draw`, `epoch` and `window` (from 0); `stream` (place in
+        the source's tokens); `document`: {row, id, group, license, meta, token, tokens, bytes, characters}; `text`:
+        {before, token, after, mark}; `origin`: what the document was read from; `root`, for a derived source, {source,
+        row, id, group, license, meta, origin}; `edited`, the steps between the file and the tokens that edit texts, in
+        order, as {source, step}; `changed`, whether the text differs from that of its root, `None` where no text is
+        kept to compare with.
 
     Raises:
         RequestError: for a variant, seed or token that does not exist, and for what was not made yet.
         RunError: when the files contradict each other.
     """
     study, graph = corpora.study, corpora.graph
+    for name, value in (("token", token), ("around", around)):
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise RequestError(f"{name} is {value!r}", remedy="It is a whole number, such as 5000.")
     if variant not in study.variants:
         raise RequestError(f"there is no variant {variant!r}", remedy=f"The study has {', '.join(study.variants)}.")
     seed = study.seeds[0] if seed is None else seed
@@ -99,7 +102,8 @@ def trace(corpora: Corpora, variant: str, token: int, *, seed: int | None = None
             "name": stage.name,
             "mixture": stage.mixture,
             "first": stage.first,
-            "last": stage.last,
+            # Inclusive, as `first` is; a course counts up to where the next stage begins.
+            "last": stage.last - 1,
             "inherited_from": stage.inherited_from,
         },
         "source": source,
@@ -238,24 +242,63 @@ def _changed(corpora: Corpora, source: str, row: int, text: str) -> bool | None:
 def origin(corpora: Corpora, source: str, row: int, document: Mapping[str, Any]) -> Json:
     """What a document of a source was read from: {kind, name, sha256, revision, …}, as far as it is known.
 
-    A shard says what it was read from; which shard it was is known by the hash of its documents. Where several shards
-    hold the same documents, as of two equal files, `others` names what else it may have been.
+    A shard says what it was read from; which shard it was is known by the hash of its documents, and among shards with
+    the same ones, as of two equal files, by their order. Where that cannot be told, since the store has lost one of
+    them or has more, `others` names what else it may have been.
     """
     corpus = corpora.corpus(source)
     read = corpus.manifest["payload"]["config"]["read"]
     if read["scope"] == "source":
         return {"kind": "source", "name": corpora.source(source).parent}
     number, inside = shard_of(corpus, row)
-    several = corpus.facts["shards"][number].get("files", [])
+    shards = corpus.facts["shards"]
+    several = shards[number].get("files", [])
     file = next((name for name, first in reversed(several) if first <= inside), None)
-    sha = corpus.manifest["files"][corpus.facts["shards"][number]["file"]]["sha256"]
+    shas = [corpus.manifest["files"][shard["file"]]["sha256"] for shard in shards]
+    parts = [part for part, own in corpora.shards_like(corpus) if own == shas[number]]
+    parts = _in_order([part for part in parts if _is_of(part, corpus, file)], corpus)
+    same = [other for other, sha in enumerate(shas) if sha == shas[number]]
+    same = [other for other in same if file is None or file in dict(shards[other].get("files", []))]
+    if len(parts) == len(same):
+        parts = [parts[same.index(number)]]
     found: list[Json] = []
-    for part, own in corpora.shards_like(corpus):
-        if own == sha and (said := _of_part(corpora, source, read, _alone(part, file), document)) not in found:
+    for part in parts:
+        if (said := _of_part(corpora, source, read, _alone(part, file), document)) not in found:
             found.append(said)
     if not found:
         return {"kind": read["kind"], "name": None, "unknown": "the store has no record of its shard any more"}
     return {**found[0], "others": found[1:]} if len(found) > 1 else found[0]
+
+
+def _is_of(part: Json, corpus: Artefact, file: str | None) -> bool:
+    """Whether a part is of the files that a corpus was read from, and has that one where it has several records'."""
+    own = _files(part)
+    if file is not None and file not in (name for name, *_ in own):
+        return False
+    files = {(row[0], row[1]) for row in corpus.manifest["payload"]["config"].get("files") or ()}
+    return all((name, mark) in files for name, mark in own)
+
+
+def _files(part: Json) -> list[tuple[str, str]]:
+    """(name, hash, digest or commit) of what a part was read from; none where that is no file."""
+    if "files" in part:
+        return [(row[0], row[1]) for row in part["files"]]
+    if "file" in part:
+        return [(part["file"], part["digest"] if "digest" in part else part["sha256"])]
+    return [(part["repository"], part["commit"])] if "repository" in part else []
+
+
+def _in_order(parts: list[Json], corpus: Artefact) -> list[Json]:
+    """Parts in the order of their source's plan: by their first files, and within one by where they begin."""
+    files = corpus.manifest["payload"]["config"].get("files") or ()
+    order = {row[0]: number for number, row in enumerate(files)}
+
+    def place(part: Json) -> tuple[int, int]:
+        own = _files(part)
+        begins: Any = part["span"][0] if "span" in part else part.get("row_group", part.get("first", 0))
+        return order[own[0][0]] if own else 0, begins
+
+    return sorted(parts, key=place)
 
 
 def _alone(part: Json, file: str | None) -> Json:

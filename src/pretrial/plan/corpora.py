@@ -74,6 +74,7 @@ class _Builder:
         study = self.study
         folder = Path(study.folder) if study.folder else Path.cwd()
         made = study.made_sources
+        trained = {study.root(source) for source in study.trained_sources}
         for name in (name for name in _parents_first(study) if name in made):
             source = study.sources[name]
             where = study.where(f"sources.{name}.read")
@@ -95,13 +96,16 @@ class _Builder:
                         group="corpora",
                     )
                 )
+            files = corpus.input_fingerprint(config, settings, self.hashes)
+            if name in trained:
+                corpus.check_groups(config, files, settings)
             self._add(
                 Step(
                     name=f"corpus {name}",
                     kind="corpus",
                     version=corpus.SEMANTICS["corpus"],
                     function="pretrial.corpus.read:read_corpus",
-                    config=corpus.corpus_config(config, corpus.input_fingerprint(config, settings, self.hashes)),
+                    config=corpus.corpus_config(config, files),
                     settings=settings,
                     inputs=inputs,
                     group="corpora",
@@ -139,10 +143,13 @@ class _Builder:
         sources = self.study.sources
         read = [name for name, source in sources.items() if source.parent is None]
         found = {"near": self._search("near-duplicates", read, chosen)}
-        used = {*self.study.trained_sources, *self.study.transfer_sources}
+        trained = self.study.tokenizer.train
+        # The tokenizer must not see held-out text either.
+        used = {*self.study.trained_sources, *self.study.transfer_sources, *(trained.shares if trained else ())}
         edited = [name for name in sources if name in used and self._edited(name)]
         if edited:
-            # Texts that became alike: what is held out must not train in another state.
+            # Texts that became alike: what is held out must not train in another state. Two searches, so that another
+            # transform does not cost the one over all that is read.
             found["near-edited"] = self._search("near-duplicates among edited sources", [*read, *edited], chosen)
         return found
 
@@ -151,7 +158,7 @@ class _Builder:
         source = self.study.sources[name]
         if source.parent is None:
             return False
-        return bool(source.filter or source.transform) or self._edited(source.parent)
+        return corpus.is_edited(source) or self._edited(source.parent)
 
     def _search(self, name: str, among: Sequence[str], chosen: near.Settings) -> str:
         inputs: dict[str, str] = {}
@@ -182,7 +189,11 @@ class _Builder:
         )
 
     def _contamination(self) -> dict[str, str]:
-        """Items of the benchmarks that are evaluated or named, in each source that is trained on, as inputs."""
+        """Items of the benchmarks that are evaluated or named, as inputs.
+
+        They are looked for in what is read of each source that is trained on, and where rules or transforms edited it
+        in what they made of it, too: what comes between the words of an item may have been taken out.
+        """
         study = self.study
         bench = [*(task for task in study.evaluate.tasks if task in BENCHMARKS), *study.decontaminate_also]
         if not bench:
@@ -202,7 +213,8 @@ class _Builder:
             )
         )
         inputs: dict[str, str] = {}
-        for name in dict.fromkeys(study.root(source) for source in study.trained_sources):
+        edited = [source for source in study.trained_sources if self._edited(source)]
+        for name in dict.fromkeys((*(study.root(source) for source in study.trained_sources), *edited)):
             inputs[f"contamination:{name}"] = self._add(
                 Step(
                     name=f"benchmark items in {name}",

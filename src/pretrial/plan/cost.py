@@ -235,9 +235,17 @@ def check_disk(need: int, store: Path) -> None:
     free = disk_free(store)
     if need > free:
         raise RequestError(
-            f"the study needs about {need / 1e9:.1f} GB of disk and {free / 1e9:.1f} GB are free at {store}",
+            f"the study needs about {in_bytes(need)} of disk and {in_bytes(free)} are free at {store}",
             remedy="Free some, or name a store elsewhere with --store or PRETRIAL_STORE.",
         )
+
+
+def in_bytes(size: float) -> str:
+    """A size for people, in the unit in which it is at least a tenth."""
+    for unit, scale in (("GB", 1e9), ("MB", 1e6)):
+        if size >= scale / 10:
+            return f"{size / scale:,.1f} {unit}"
+    return f"{size / 1e3:.1f} KB" if size >= 100 else f"{size:.0f} bytes"
 
 
 def disk_free(path: Path) -> int:

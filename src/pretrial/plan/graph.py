@@ -102,6 +102,11 @@ class Graph:
         names += self.scans
         return tuple(dict.fromkeys(names))
 
+    def scanned_as(self, source: str) -> str:
+        """The source in whose texts a source's benchmark items are looked for: itself where edited, else its root."""
+        scanned = {self.steps[name].about["source"] for name in self.scans}
+        return source if source in scanned else self.study.root(source)
+
     def ends(self, variant: str) -> Mark:
         """The mark at a variant's end."""
         return next(mark for mark in self.marks if mark.variant == variant and mark.ends_variant)

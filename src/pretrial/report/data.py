@@ -25,6 +25,15 @@ METHOD_CHECK = (
     "it is not evidence about larger models."
 )
 
+TRAINS = "trains"
+PASSED_ON = "trains in sources made from it"
+UNUSED = "in no mixture"
+HELD_OUT = "held out"
+"""Parts of a funnel that say what documents are for; all other parts say why documents are left out."""
+SKIPPED = "skipped"
+QUARANTINED = "quarantined"
+"""In the place of a rule: what a reader left aside, and what it could not use."""
+
 
 class Model(TypedDict):
     """The model that every variant trains."""

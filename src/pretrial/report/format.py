@@ -152,6 +152,11 @@ def rate(number: float | None) -> str:
     return DASH if number is None else f"{number:.3g}"
 
 
-def listing(names: list[str]) -> str:
+def listing(names: list[str], last: str = "and") -> str:
     """`a`, `a and b`, `a, b and c`."""
-    return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1] if names else DASH
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {last} {names[-1]}" if names else DASH
+
+
+def several(number: int, what: str) -> str:
+    """`1 document`, `1,200 documents`."""
+    return f"{count(number)} {what}{'s' * (number != 1)}"

@@ -28,15 +28,22 @@ from markupsafe import Markup, escape
 from pretrial.report import figures as drawing
 from pretrial.report import format as text
 from pretrial.report.compared import comparison_groups
-from pretrial.report.data import Claim, ReportData
+from pretrial.report.data import TRAINS, Claim, ReportData
 from pretrial.report.figures import Figure
 from pretrial.report.summaries import (
     anchor_rows,
+    by_source,
+    contaminated_arms,
+    contaminated_sources,
     first_clean,
     funnel_ends,
+    funnel_steps,
     ledger_means,
+    looked_for,
     main_licences,
+    nothing_found,
     reject_reasons,
+    too_short,
 )
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -51,7 +58,7 @@ def render(data: ReportData, figures: Sequence[Figure], downloads: Sequence[tupl
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(words=text.WORDS, dash=text.DASH)
+    environment.globals.update(words=text.WORDS, dash=text.DASH, trains=TRAINS)
     environment.filters.update(
         short=text.short,
         count=text.count,
@@ -62,6 +69,7 @@ def render(data: ReportData, figures: Sequence[Figure], downloads: Sequence[tupl
         rate=text.rate,
         exponent=text.exponent,
         listing=text.listing,
+        several=text.several,
         probability=text.probability,
         breakable=_breakable,
     )
@@ -80,8 +88,15 @@ def render(data: ReportData, figures: Sequence[Figure], downloads: Sequence[tupl
         anchors=anchor_table(data),
         clean=clean_table(data),
         sources=funnel_ends(data),
-        rejects=reject_reasons(data),
-        licences=main_licences(data),
+        steps=funnel_steps(data),
+        rejects=by_source(reject_reasons(data)),
+        removed=by_source(data.removed),
+        licences=by_source(main_licences(data)),
+        contaminated=contaminated_sources(data),
+        nothing_found=nothing_found(data),
+        looked_for=looked_for(data),
+        too_short=too_short(data),
+        arms=contaminated_arms(data),
         guesses=guesses(data),
         colour=functools.partial(drawing.variant_colour, data),
         style=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8") + _colours()),

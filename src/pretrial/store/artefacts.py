@@ -327,7 +327,7 @@ class Store:
 
 
 class FileHashes:
-    """SHA-256 of files, remembered by (size, modification time) in the store."""
+    """SHA-256 of files, remembered in the store by what changes with every edit: see `_stamp`."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -336,10 +336,10 @@ class FileHashes:
 
     def known(self, path: Path) -> str | None:
         """The hash, when the file has not changed since it was last hashed."""
-        stat = path.stat()
         name = str(path.resolve())
         entry = self._new.get(name) or self._remembered().get(name)
-        return str(entry[2]) if entry and entry[:2] == [stat.st_size, stat.st_mtime_ns] else None
+        # Size and time, hash, the rest: entries of before the rest was kept have the hash at the same place.
+        return str(entry[2]) if entry and [*entry[:2], *entry[3:]] == _stamp(path) else None
 
     def hash(self, path: Path) -> str:
         """The hash, read from the file only when it changed.
@@ -351,9 +351,9 @@ class FileHashes:
         if known is not None and not os.access(path, os.R_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
         if known is None:
-            stat = path.stat()
+            stamp = _stamp(path)
             known = hash_file(path)
-            self._new[str(path.resolve())] = [stat.st_size, stat.st_mtime_ns, known]
+            self._new[str(path.resolve())] = [*stamp[:2], known, *stamp[2:]]
         return known
 
     def recall(self, name: str) -> list[Any] | None:
@@ -452,6 +452,15 @@ def _bytes_of(path: Path) -> bytes | None:
 def _damage(kind: str, key: str, names: Sequence[str]) -> str:
     verb = "is" if len(names) == 1 else "are"
     return f"{kind} {key[:12]}: {', '.join(sorted(names))} {verb} not what was written"
+
+
+def _stamp(path: Path) -> list[int]:
+    """What tells a file from the same file before an edit, or from another put in its place.
+
+    Who keeps the size and sets the time of modification back cannot set back that of the change (ctime).
+    """
+    stat = path.stat()
+    return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
 
 
 def _state(path: Path, name: str) -> tuple[str, int, int]:

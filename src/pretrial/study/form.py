@@ -158,6 +158,10 @@ def _kept(value: object) -> tuple[str, ...] | dict[str, float | None]:
     if isinstance(value, str) and ".." in value and (span := parse_range(value)) is not None:
         return {"least": span[0], "most": span[1]}
     values = value if isinstance(value, list) else [value]
+    if isinstance(value, str) and ".." in value:
+        raise ValueError(
+            f"{value!r} is no range of numbers; write 10.., ..80% or 0.1..0.5, or for a text a list: [{value}]"
+        )
     for one in values:
         if isinstance(one, str) and re.fullmatch(r"[-+\deE.%\s]*\.\.[-+\deE.%\s]*", one):
             raise ValueError(f"{one!r} is no range; write 10.., ..80% or 0.1..0.5, not in a list")
@@ -166,6 +170,16 @@ def _kept(value: object) -> tuple[str, ...] | dict[str, float | None]:
     if any(isinstance(one, dict | list | float) or one is None for one in values):
         raise ValueError("must be a list of values, or a range such as 10.., ..80% or 0.1..0.5")
     return tuple(str(one).lower() if isinstance(one, bool) else str(one) for one in values)
+
+
+def _keeps(value: object) -> object:
+    """Percentages of a measure that is no share say nothing; once a range is read, they are numbers like others."""
+    from pretrial.corpus.attributes import ATTRIBUTES
+
+    for field, said in value.items() if isinstance(value, dict) else ():
+        if field in ATTRIBUTES and not ATTRIBUTES[field].share and isinstance(said, str) and "%" in said:
+            raise ValueError(f"{field} is no share, and {said} is a percentage; write a number, such as {field}: 10..")
+    return value
 
 
 def _decontaminate(value: object) -> bool | tuple[str, ...]:
@@ -288,6 +302,10 @@ class ReadForm(Form):
 
     A path may be a glob, or a list. `{data}` at its beginning is the folder of `--data`, `{name}` that of the
     environment's PRETRIAL_DATA_NAME.
+
+    Links are followed where a path or glob names files (`jsonl`, `parquet`, `archives`, `stackexchange`), where a path
+    names a folder, and in a dataset's folder (`hub`) as far as they stay in it. Links that lie in a tree (`files`,
+    `docstrings`, `notebooks`) or among repositories are not followed, but counted and listed.
     """
 
     jsonl: Location | None = Field(None, description=KINDS["jsonl"].what, examples=["'{data}/text/science.jsonl.zst'"])
@@ -325,12 +343,14 @@ class ReadForm(Form):
     )
     text: Text | None = Field(
         None,
-        description="For `jsonl`, `parquet` and `hub`: the field of the text. Default: text.",
+        description="For `jsonl`, `parquet` and `hub`: the field of the text; dots go into nested records. "
+        "Default: text.",
         examples=["text"],
     )
     id: Text | None = Field(
         None,
-        description="For `jsonl`, `parquet` and `hub`: the field that names a document. Default: id; none for `hub`.",
+        description="For `jsonl`, `parquet` and `hub`: the field that names a document; dots go into nested "
+        "records. Default: id; none for `hub`.",
         examples=["id"],
     )
     revision: Text | None = Field(
@@ -486,7 +506,7 @@ class SourceForm(Form):
         description="Licence of the whole source, where its records do not say. Default: that of the ready definition.",
         examples=["CC-BY-4.0"],
     )
-    keep: dict[Text, Kept] | None = Field(
+    keep: Annotated[dict[Text, Kept] | None, BeforeValidator(_keeps)] = Field(
         None,
         description="Only documents whose field has one of these values, or lies in this range; for a field of the "
         "records, or a measure of the text (below). What has no such field or measure is left out.",

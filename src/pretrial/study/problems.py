@@ -77,7 +77,8 @@ class Problems:
         where, what, remedy = self.found[0]
         text = [remedy] if remedy else []
         for other in self.found[1:SHOWN]:
-            text.append(f"{other[0]}: {other[1]}" + (f" ({other[2]})" if other[2] else ""))
+            said = f"{other[0]}: {other[1]}".replace("\n", "\\n")
+            text.append(said + (f" ({other[2]})" if other[2] else ""))
         if len(self.found) > SHOWN:
             text.append(f"… and {len(self.found) - SHOWN} more")
         raise RequestError(what, where=where, remedy="\n  ".join(text) or None)

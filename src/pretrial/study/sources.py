@@ -13,6 +13,7 @@ import contextlib
 import re
 from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 
 from pretrial.errors import RequestError
 from pretrial.study import families
@@ -146,6 +147,13 @@ def _source(form: SourceForm, path: str, study: StudyForm, problems: Problems) -
         names = [call if isinstance(call, str) else call[0] for call in calls]
         if len(set(names)) < len(names):
             problems.add(f"{path}.{'filter' if what == 'rule' else what}", f"a {what} is listed twice")
+    if read is not None and read.kind == "hub" and (folder := _meant_folder(read, problems)) is not None:
+        problems.add(
+            f"{path}.read.hub",
+            f"there is a folder {folder} here, and {folder} is read as a dataset of the hub",
+            f"write ./{folder} for the folder, or the dataset's revision",
+        )
+        return source
     _check_corpus(source, path, problems)
     _check_pinned(source, path, problems)
     return source
@@ -213,6 +221,18 @@ def _check_pinned(source: Source, path: str, problems: Problems) -> None:
             f"{read['dataset']} is not pinned to a commit: what a study reads must not change under it",
             "write revision: COMMIT (40 hex digits; it stands on the dataset's page)",
         )
+
+
+def _meant_folder(read: Read, problems: Problems) -> str | None:
+    """The location of a dataset that is no ready definition and at no revision, where a folder has that name."""
+    from pretrial.corpus.readers.catalogue import names
+
+    said = str(read.location)
+    known = {one.partition("/")[0] for one in names()}
+    if read.options.get("revision") or said.startswith(("{", ".", "/", "~")) or said.partition("/")[0] in known:
+        return None
+    beside = Path(problems.origin).parent if problems.marks else Path.cwd()
+    return said if (beside / said).is_dir() else None
 
 
 def _whole(part: str, form: StudyForm) -> str | None:

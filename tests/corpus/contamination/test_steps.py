@@ -239,3 +239,36 @@ def test_of_a_document_the_hit_that_tells_most_is_shown() -> None:
     assert hits.most_telling(found.slice(0, 0), 2) == {}
     ordered = sorted(found.slice(0, 3).to_pylist(), key=hits.telling)
     assert [(one["part"], one["end"]) for one in ordered] == [("question", 85), ("question", 65), ("answer", 12)]
+
+
+def test_an_item_whose_lines_a_transform_brings_together_trains_in_no_state(
+    tmp_path: Path, step: Any, index: Any, read: Any
+) -> None:
+    """Comments between the lines hide a program from the scan of what was read; without them it stands there whole."""
+    from pretrial.corpus import iterate
+    from pretrial.corpus import spec as corpus_spec
+    from pretrial.study.schema import Source
+
+    hidden = "\n".join(f"{line}  # part {n} of what was agreed" for n, line in enumerate(MBPP[0]["code"].splitlines()))
+    texts = [hidden, *(f"def made_{n}(x):\n    return x * {n}  # {'as agreed ' * 500}\n" for n in range(60))]
+    lines = [{"id": f"d{n}", "text": text, "language": "python"} for n, text in enumerate(texts)]
+    (tmp_path / "code.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    code = read("jsonl", "code.jsonl").artefact
+    config = corpus_spec.source_config(Source(None, parent="code", transform=("strip-comments",)))
+    bare = step("pretrial.corpus.read:read_corpus", tmp_path / "bare", config=config, settings={"name": "bare"},
+                inputs={"parent": code})  # fmt: skip
+    scans = {
+        f"contamination:{name}": step(
+            spec.FUNCTIONS["contamination"], tmp_path / f"scan-{name}", config=spec.scan_config(),
+            inputs={"corpus": corpus, "index": index},
+        )
+        for name, corpus in (("code", code), ("bare", bare))
+    }  # fmt: skip
+    assert [row["document"] for row in rows(scans["contamination:code"])] == []
+    assert {row["document"] for row in rows(scans["contamination:bare"])} == {"d0"}
+    config = corpus_spec.select_config(["code", "bare"], {"code", "bare"}, {"bare": "code"})
+    made = step("pretrial.corpus.select:select_documents", tmp_path / "chosen", config=config,
+                inputs={"corpus:code": code, "corpus:bare": bare, **scans})  # fmt: skip
+    for name in ("code", "bare"):
+        assert iterate.load_mask(made, name)[0] == iterate.CONTAMINATED
+        assert made.facts["sources"][name]["contaminated"]["documents"] == 1

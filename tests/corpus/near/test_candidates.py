@@ -11,7 +11,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pretrial.corpus.near.candidates import band_keys, bucket_pairs, copies, rare_pairs
+from pretrial.corpus.near.candidates import band_keys, bucket_pairs, copies, holders, rare_pairs
 
 BUCKETS = st.lists(st.integers(0, 9), min_size=1, max_size=12)
 CUTS = st.lists(st.integers(1, 7), min_size=1)
@@ -47,14 +47,36 @@ def test_pairs_of_buckets(sizes: list[int], cuts: list[int], limit: int) -> None
     assert set(np.flatnonzero(crowded).tolist()) == crowd
 
 
-@given(st.sets(st.tuples(st.integers(0, 6), st.integers(0, 9)), min_size=1), CUTS, st.integers(1, 5))
+def rare(rows: set[tuple[int, int]], cuts: list[int], many: int, limit: int) -> tuple[Any, list[tuple[int, int]]]:
+    """The rows of sets of documents, each once, and the pairs that come of them."""
+    table = np.array(sorted(rows), np.uint64).T
+    sets = np.concatenate([np.empty((3, 0), np.uint64), *holders(pieces(table, cuts), limit)], axis=1)
+    sets = np.unique(sets, axis=1)
+    return sets, listed(rare_pairs(pieces(sets, cuts), many, limit))
+
+
+ROWS = st.sets(st.tuples(st.integers(0, 6), st.integers(0, 9)), min_size=1)
+
+
+@given(ROWS, CUTS, st.integers(1, 20), st.integers(1, 5), st.sampled_from([0, 2**32 - 5, 2**40]))
 def test_what_few_have_makes_pairs_and_what_many_have_makes_none(
-    rows: set[tuple[int, int]], cuts: list[int], limit: int
+    rows: set[tuple[int, int]], cuts: list[int], many: int, limit: int, first: int
 ) -> None:
-    holders = [sorted(document for key, document in rows if key == wanted) for wanted in range(7)]
-    expected = [pair for held in holders if len(held) <= limit for pair in itertools.combinations(held, 2)]
-    found = listed(rare_pairs(pieces(np.array(sorted(rows), np.uint64).T, cuts), limit))
-    assert sorted(found) == sorted(expected)
+    rows = {(key, first + document) for key, document in rows}
+    held = [sorted(document for key, document in rows if key == wanted) for wanted in range(7)]
+    expected = {pair for one in held if len(one) <= limit for pair in itertools.combinations(one, 2)}
+    assert set(rare(rows, cuts, many, limit)[1]) == expected
+
+
+def test_what_documents_have_in_common_costs_their_pairs_once() -> None:
+    """A thousand keys of the same documents, and a thousand that one of them lacks."""
+    group = set(range(100, 140))
+    rows = {(key, document) for key in range(1000) for document in group}
+    rows |= {(key, document) for key in range(1000, 2000) for document in group - {100 + key % 40}}
+    for many in (2000, 10**6):
+        sets, pairs = rare(rows, [1000], many, 64)
+        assert sets.shape[1] == 40 + 40 * 39
+        assert sorted(pairs) == list(itertools.combinations(sorted(group), 2))
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=40), CUTS)

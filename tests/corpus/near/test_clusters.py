@@ -9,6 +9,7 @@ import os
 import random
 import sysconfig
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pretrial.corpus.near import candidates, clusters, spec
+from pretrial.corpus.near import candidates, clusters, signatures, spec, verify
 from pretrial.corpus.near.clusters import Components, touching
 from pretrial.corpus.near.shingles import normalise
 from pretrial.errors import Interrupted
@@ -26,6 +27,7 @@ from pretrial.errors import Interrupted
 from .conftest import Found, brute_force, edited, made_up
 
 Search = Callable[..., Found]
+SIGNED = spec.signature_config(spec.Settings())
 
 # -- against brute force -----------------------------------------------------------------------------------------
 
@@ -153,6 +155,7 @@ def test_shards_and_memory_change_nothing(search: Search, monkeypatch: pytest.Mo
     assert search(sources, shards=[1, 2, 3, 50]).digest == whole.digest
     assert search(sources, shards=[60], memory=1).digest == whole.digest
     monkeypatch.setattr(clusters, "PIECE", 65)
+    monkeypatch.setattr(verify, "_AT_ONCE", 1000)
     found = search(sources, memory=10**9)
     assert (found.facts, found.pairs) == (whole.facts, whole.pairs)
     assert found.crowded == whole.crowded
@@ -224,8 +227,14 @@ def test_the_same_documents_give_the_same_result(search: Search) -> None:
 EDGES = st.lists(st.tuples(st.integers(0, 19), st.integers(0, 19)).filter(lambda pair: pair[0] != pair[1]), max_size=30)
 
 
-@given(EDGES, st.integers(1, 30))
-def test_components_are_those_of_the_graph(edges: list[tuple[int, int]], size: int) -> None:
+@given(EDGES, st.integers(1, 30), st.sampled_from([1, 3, 7, 100]))
+def test_components_are_those_of_the_graph(edges: list[tuple[int, int]], size: int, piece: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(clusters, "PIECE", piece)
+        compare_components(edges, size)
+
+
+def compare_components(edges: list[tuple[int, int]], size: int) -> None:
     components = Components(20)
     for start in range(0, len(edges), size):
         part = np.array(edges[start : start + size])
@@ -251,6 +260,30 @@ def test_a_long_chain_is_one_component() -> None:
     for part in np.array_split(np.arange(99_999), 10):
         components.join(nodes[part], nodes[part + 1])
     assert not components.roots().any()
+
+
+def test_a_chain_in_one_piece_takes_few_turns() -> None:
+    started = time.process_time()
+    for nodes in (np.arange(50_000), np.arange(50_000)[::-1]):
+        components = Components(50_000)
+        components.join(nodes[:-1], nodes[1:])
+        assert not components.roots().any()
+    assert time.process_time() - started < 2
+
+
+def test_numbers_take_the_place_of_what_was_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clusters, "PIECE", 4096)
+    count = 200_000
+    components = Components(count)
+    firsts = np.arange(0, count, 4)
+    components.join(firsts, firsts + 2)
+    tracemalloc.start()
+    try:
+        numbers = components.numbers()
+        assert tracemalloc.get_traced_memory()[1] < 3 * count
+    finally:
+        tracemalloc.stop()
+    assert np.array_equal(numbers.reshape(-1, 4), np.stack([firsts // 4, 0 * firsts - 1] * 2, axis=1))
 
 
 # -- what touches held-out documents ---------------------------------------------------------------------------------
@@ -397,6 +430,14 @@ def test_signatures_of_other_settings_or_another_corpus_are_refused(
                 config=spec.near_config(chosen, ["x"]),
                 inputs={"corpus:x": given_corpus, "signatures:x": signed},
             )
+
+
+def test_words_of_another_unicode_are_not_compared(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = spec.versions()
+    monkeypatch.setattr(spec, "signature_config", lambda chosen: {**SIGNED, "unicode": "1.0.0"})
+    monkeypatch.setattr(signatures, "versions", lambda: {**here, "unicode": "1.0.0"})
+    with pytest.raises(ValueError, match=r"follow Unicode 1\.0\.0"):
+        search({"x": ["a b c"]})
 
 
 @pytest.mark.parametrize("marked", [{"y": np.zeros(2, bool)}, {"x": np.zeros(3, bool)}])

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pretrial.corpus.near import shingles
-from pretrial.corpus.near.shingles import jaccard, normalise, shingle_keys, windows
+from pretrial.corpus.near.shingles import Keys, common, common_with_each, normalise, shingle_keys, windows
 
 from .conftest import shingle_set
 
@@ -39,6 +39,13 @@ FEW_WORDS = st.lists(st.sampled_from(["a", "b", "c", "dd"]), max_size=40).map(" 
 )
 def test_what_a_word_is(text: str, words: str) -> None:
     assert normalise(text).decode() == words
+
+
+def jaccard(first: Keys, second: Keys) -> float:
+    """Shared shingles of two documents over all they have; 0 where neither has any."""
+    shared = common(first, second)
+    union = len(first) + len(second) - shared
+    return shared / union if union else 0.0
 
 
 def slow(text: str) -> str:
@@ -84,6 +91,14 @@ def test_keys_stand_for_sets_of_shingles(first: str, second: str, words: int) ->
     assert [len(one) for one in keys] == [len(a), len(b)]
     assert all((one[1:] > one[:-1]).all() for one in keys)
     assert jaccard(*keys) == (len(a & b) / len(a | b) if a | b else 0.0)
+
+
+KEYS = st.sets(st.sampled_from([0, 1, 2, 3, 5, 2**63, 2**64 - 1])).map(lambda keys: np.array(sorted(keys), np.uint64))
+
+
+@given(KEYS, st.lists(KEYS, min_size=1, max_size=6))
+def test_many_are_compared_at_once_as_one_after_another(one: Keys, others: list[Keys]) -> None:
+    assert common_with_each(one, others).tolist() == [common(one, other) for other in others]
 
 
 @given(FEW_WORDS, st.integers(1, 6))

@@ -113,6 +113,17 @@ def test_shingles_of_another_version_are_refused(tmp_path: Path, step: Any, make
         )
 
 
+@pytest.mark.parametrize("name", ["unicode", "daft"])
+def test_signatures_of_other_releases_are_refused(name: str, tmp_path: Path, step: Any, make_corpus: Any) -> None:
+    with pytest.raises(ValueError, match=f"{name} 0.1 were asked for"):
+        step(
+            "pretrial.corpus.near.signatures:sign_corpus",
+            tmp_path / "out",
+            config={**CONFIG, name: "0.1"},
+            inputs={"corpus": make_corpus(TEXTS)},
+        )
+
+
 SILENCE = """
 import os, socket, sys, threading
 for name in ("DO_NOT_TRACK", "SCARF_NO_ANALYTICS", "DAFT_ANALYTICS_ENABLED"):
@@ -120,8 +131,9 @@ for name in ("DO_NOT_TRACK", "SCARF_NO_ANALYTICS", "DAFT_ANALYTICS_ENABLED"):
 calls = []
 socket.getaddrinfo = socket.socket.connect = lambda *given, **named: calls.append(given)
 from pretrial.corpus.near import signatures, spec
+config = spec.signature_config(spec.Settings())
 assert "daft" not in sys.modules
-signatures.sign([b"a b c"], spec.signature_config(spec.Settings()))
+signatures.sign([b"a b c"], config)
 assert "daft" in sys.modules
 assert not calls and threading.active_count() == 1, (calls, threading.enumerate())
 """

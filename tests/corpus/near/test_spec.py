@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
+import unicodedata
 
 import pytest
 from hypothesis import given
@@ -99,3 +101,20 @@ def test_signatures_do_not_depend_on_the_threshold_and_the_search_does() -> None
     config = json.loads(json.dumps(spec.near_config(other, ["a", "b"])))
     assert spec.settings_of(config) == other
     assert config["sources"] == ["a", "b"]
+
+
+def test_other_releases_are_other_signatures(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = spec.signature_config(spec.Settings())
+    assert (config["unicode"], config["daft"]) == (unicodedata.unidata_version, importlib.metadata.version("daft"))
+    monkeypatch.setattr(unicodedata, "unidata_version", "99.0.0")
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: f"{name}-99")
+    other = spec.near_config(spec.Settings(), ["x"])["signatures"]
+    assert other == {**config, "unicode": "99.0.0", "daft": "daft-99"}
+
+
+def test_without_daft_there_is_a_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> str:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", missing)
+    assert spec.signature_config(spec.Settings())["daft"] == "none"

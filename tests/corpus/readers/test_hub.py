@@ -691,7 +691,10 @@ def test_files_that_changed_or_broke_are_noticed(tmp_path: Path) -> None:
 
 def test_a_text_column_that_is_not_there_is_named(tmp_path: Path) -> None:
     root = lay(tmp_path, {"a.parquet": parquet([{"content": "x", "id": 1}])})
-    for asked, remedy in (("contnt", "Say text: content"), ("zzz", "Its columns: content, id.")):
+    for asked, remedy in (
+        ("contnt", "Did you mean content? Its columns: content, id."),
+        ("zzz", "Its columns: content, id."),
+    ):
         with pytest.raises(RequestError, match="no column") as refused:
             everything(resolve_dataset(root), tmp_path, text=asked)
         assert refused.value.remedy == remedy
@@ -817,7 +820,8 @@ STACK = {
 
 def documents(source: Source, at: Path, step: Any) -> list[dict[str, Any]]:
     """What a source has, read as a study reads it: rows with their fields, beside the columns and as `fields`."""
-    config, settings = spec.source_config(source), spec.source_settings(source, None, at.parent, name="these")
+    config = spec.source_config(source)
+    settings = spec.source_settings(source, None, at.parent, name="these", where="study.yaml:7")
     files = spec.input_fingerprint(config, settings, FileHashes(at.with_suffix(".json")))
     made = step("pretrial.corpus.read:read_corpus", at, config=spec.corpus_config(config, files), settings=settings)
     rows = [row for shard in made.facts["shards"] for row in pq.read_table(made.file(shard["file"])).to_pylist()]
@@ -986,13 +990,19 @@ def test_a_column_that_a_parquet_file_has_not_is_named(tmp_path: Path, step: Any
     root = lay(tmp_path / "set", {"a.parquet": parquet(ROWS)})
     location = str(root if kind == "hub" else root / "a.parquet")
     for column, remedy in (
-        ("lagn", "Say fields: {language: lang}"),
-        ("meta.license", "Say fields: {language: meta.licence}"),
-        ("zzz", "Its columns: text, id, lang, meta, file name, license."),
+        ("lagn", "Did you mean lang? "),
+        ("meta.license", "Did you mean meta.licence? "),
+        ("licence", "Did you mean license? "),
+        ("number.n", "Did you mean meta.n? "),
+        # Two columns of one record have the record's name in common, and nothing else.
+        ("meta.score", ""),
+        ("zzz", ""),
     ):
-        with pytest.raises(RequestError, match=f"has no column '{column}'") as refused:
+        with pytest.raises(RequestError, match=f"has no column '{column}', which is to be the field 'lan") as refused:
             documents(Source(Read(kind, location, {"fields": {"language": column}})), tmp_path / column, step)
-        assert str(refused.value.remedy).startswith(remedy)
+        there = "Its columns: text, id, lang, meta, file name, license, meta.licence, meta.n."
+        assert refused.value.remedy == remedy + there
+        assert refused.value.where == "study.yaml:7, source these"
 
 
 def test_the_name_may_become_a_field_too_and_the_text_may_not(tmp_path: Path, step: Any) -> None:

@@ -98,33 +98,33 @@ def exposure(hits: Mapping[str, Any], used: Mapping[str, ArrayLike]) -> Exposure
 
 
 def used(
-    roots: Mapping[str, str],
+    scanned_as: Mapping[str, str],
     scanned: Mapping[str, int],
     mask_of: Callable[[str], npt.NDArray[np.uint8] | None],
     made_of: Callable[[str], npt.NDArray[np.int64] | None],
     classes: Sequence[int],
 ) -> dict[str, npt.NDArray[np.bool_]] | None:
-    """The documents of some classes that an arm has, by the source that was read; None where that is not known.
+    """The documents of some classes that an arm has, by the source that was scanned; None where that is not known.
 
     Args:
-        roots: by source that the arm trains on, the one that was read for it.
+        scanned_as: by source that the arm trains on, the one that was scanned for it: itself, or the one that was read.
         scanned: how many documents each source that was scanned has.
         mask_of: the class of each document of a source.
         made_of: of a derived source, which document of its root each was made of.
         classes: of the selection.
     """
     found: dict[str, npt.NDArray[np.bool_]] = {}
-    for source, root in roots.items():
-        mask = mask_of(source) if root in scanned else None
+    for source, other in scanned_as.items():
+        mask = mask_of(source) if other in scanned else None
         if mask is None:
             return None
         rows = np.flatnonzero(np.isin(mask, classes))
-        if root != source:
+        if other != source:
             of_root = made_of(source)
             if of_root is None:
                 return None
             rows = of_root[rows]
-        found.setdefault(root, np.zeros(scanned[root], bool))[rows] = True
+        found.setdefault(other, np.zeros(scanned[other], bool))[rows] = True
     return found
 
 

@@ -24,6 +24,7 @@ from pretrial.corpus.licences.expression import decide, parse
 from pretrial.corpus.licences.names import (
     BLUE_OAK,
     BSD,
+    KNOWN,
     NO_LICENCE,
     PUBLIC_DOMAIN,
     SCANCODE_PERMISSIVE,
@@ -51,7 +52,7 @@ class Policy:
         unknown: whether a document stays of which no licence is known.
 
     Raises:
-        RequestError: when an entry is neither.
+        RequestError: when an entry is neither, or an identifier that SPDX does not list.
     """
 
     allow: tuple[str, ...] = ("permissive",)
@@ -63,12 +64,16 @@ class Policy:
                 continue
             known = normalise(entry)
             postfix = parse(known)
-            near = difflib.get_close_matches(entry.lower(), ["permissive"], cutoff=0.7)
-            if postfix is None or len(postfix) != 1 or (near and not identifier(known)):
+            names = {name.lower(): name for name in sorted({*KNOWN, "permissive"})}
+            near = difflib.get_close_matches(entry.lower(), names, 1, cutoff=0.7)
+            if postfix is None or len(postfix) != 1 or not _exists(known, bool(near)):
                 raise RequestError(
                     f"`{entry}` is no licence's SPDX identifier",
                     where="license: allow",
-                    remedy='List "permissive" and SPDX identifiers, one an entry: ["permissive", "MPL-2.0"]',
+                    remedy=f"Did you mean {names[near[0]]}?"
+                    if near
+                    else 'List "permissive" and SPDX identifiers, one an entry: ["permissive", "MPL-2.0"]; a licence '
+                    "that SPDX does not list is LicenseRef-NAME.",
                 )
 
     def allows(self, expression: str | None) -> bool:
@@ -77,6 +82,24 @@ class Policy:
         What cannot be read as either is a licence, but none that is allowed.
         """
         return _allows(self.allow, self.unknown, normalise(expression or ""))
+
+
+def _exists(name: str, near: bool) -> bool:
+    """Whether there is such a licence: by the names known here, which are not all, then by SPDX's whole list.
+
+    `near`: whether it is like one that is known, which decides where the library with the list is too old.
+    """
+    if identifier(name):
+        return True
+    try:
+        from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
+    except ImportError:
+        return not near
+    try:
+        canonicalize_license_expression(name)
+    except InvalidLicenseExpression:
+        return False
+    return True
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,18 @@
 """Which pairs of documents are compared: exact copies are put aside, then documents that share a band.
 
 Guarantees: a pair of similarity s is a candidate with probability 1-(1-s^r)^b (`spec`), by values that depend on the
-two documents alone; exact copies cost one pair each, and a bucket of d documents at most `LIMIT` pairs a document, so
-that boilerplate never costs d²; memory is bounded by the budget, a byte a document beside it.
+two documents alone; exact copies cost one pair each; memory is bounded by the budget, a byte a document beside it.
 Does not: list every pair of a crowded bucket. Where more than `LIMIT` different documents share a band, each is
 compared with the first `LIMIT` of them in the order of the documents, its representatives. Such documents are marked
 as crowded, and compared once more with those that share a shingle with them which at most `LIMIT` crowded documents
-have (`rare_pairs`): pages of one template are told apart by what does not stand in the template. Two of them that
-share nothing so rare may still be near without a pair that says so.
+have (`holders`, `rare_pairs`): pages of one template are told apart by what does not stand in the template. Two of them
+that share nothing so rare may still be near without a pair that says so.
+
+What it costs: the pairs of d documents grow with d, not d². By its bands a document is paired with at most `LIMIT`
+earlier ones a band. A crowded one is paired as well with whoever holds a rare shingle of it, at most `LIMIT` - 1 others
+a shingle: a bound by the text's length, which is met only where each shingle is shared with others. Shingles of the
+same holders are one, and a pair that comes again soon is dropped before it is written: documents that share much with
+few write about a row a pair.
 
 Documents are numbered through: by source, then row.
 """
@@ -24,6 +29,10 @@ from pretrial.corpus.sorting import Columns
 
 Numbers = npt.NDArray[np.uint64]
 Pairs = tuple[Numbers, Numbers]
+
+_ONE = np.uint64(1)
+_HALF = np.uint64(32)
+_LOW = np.uint64(2**32 - 1)
 
 
 def band_keys(signatures: npt.NDArray[np.uint32], bands: int, rows: int) -> npt.NDArray[np.uint64]:
@@ -85,28 +94,91 @@ def bucket_pairs(rows: Iterable[Columns], crowded: npt.NDArray[np.bool_], limit:
         heads = yield from _grow(np.zeros(0, np.uint64), documents[starts[-2] :], crowded, limit)
 
 
-def rare_pairs(rows: Iterable[Columns], limit: int = LIMIT) -> Iterator[Pairs]:
-    """Pairs (a, b), a < b, of documents with the same key, of keys that from 2 to `limit` documents have.
+def holders(rows: Iterable[Columns], limit: int = LIMIT) -> Iterator[Columns]:
+    """(first document, a number for the set of documents, document) of each key that from 2 to `limit` documents have.
+
+    Keys of the same documents give the same rows: once these are sorted, what a group of documents has in common is
+    there once, however much it is. Two sets with the same first document share a number with a probability of about
+    2^-64; then some of their pairs are not compared.
 
     Args:
         rows: sorted (key, document), each once.
         limit: most documents of a key.
     """
-    open_keys = open_documents = np.zeros(0, np.uint64)
-    for keys, documents in rows:
-        keys, documents = np.concatenate([open_keys, keys]), np.concatenate([open_documents, documents])
+    for documents, starts in _few(rows, limit):
+        sizes = np.diff(starts)
+        numbers = np.add.reduceat(_mixed(documents + _ONE), starts[:-1])
+        yield np.stack([np.repeat(documents[starts[:-1]], sizes), np.repeat(numbers, sizes), documents])
+
+
+def rare_pairs(rows: Iterable[Columns], many: int, limit: int = LIMIT) -> Iterator[Pairs]:
+    """Pairs (a, b), a < b, of documents that have a key in common which from 2 to `limit` documents have.
+
+    A pair that several sets hold comes once where fewer than about `many` / 2 other pairs lie between them; sets with
+    the same first document lie together.
+
+    Args:
+        rows: `holders`, sorted, each once.
+        many: pairs held at once, at most about twice.
+        limit: most documents of a key.
+    """
+    waiting: list[Numbers] = []
+    held = 0
+    for documents, starts in _few(rows, limit):
+        sizes = np.diff(starts)
+        ends = np.cumsum(sizes * (sizes - 1) // 2)
+        at = 0
+        while at < len(sizes):
+            # So many sets that their pairs are about as many as may be held.
+            to = int(np.searchsorted(ends, (ends[at - 1] if at else 0) + many, "right"))
+            to = max(to, at + 1)
+            part = _closed(documents, starts[at : to + 1], np.zeros(0, bool), limit)
+            at = to
+            if documents.max() > _LOW:
+                # Two such numbers do not fit into one.
+                yield from part
+                continue
+            packed = [first << _HALF | second for first, second in part]
+            waiting += packed
+            held += sum(map(len, packed))
+            if held > many:
+                waiting = [np.unique(np.concatenate(waiting))]
+                held = len(waiting[0])
+                if 2 * held > many:
+                    yield waiting[0] >> _HALF, waiting[0] & _LOW
+                    waiting, held = [], 0
+    if waiting:
+        once = np.unique(np.concatenate(waiting))
+        yield once >> _HALF, once & _LOW
+
+
+def _few(rows: Iterable[Columns], limit: int) -> Iterator[tuple[Numbers, npt.NDArray[np.int64]]]:
+    """(documents, starts) of the whole buckets of from 2 to `limit` documents; the last start is the end.
+
+    Args:
+        rows: sorted; the last column is the document, those before it are the key.
+        limit: most documents of a bucket.
+    """
+    left: Columns | None = None
+    for piece in rows:
+        piece = piece if left is None else np.concatenate([left, piece], axis=1)
+        fresh = (piece[:-1, 1:] != piece[:-1, :-1]).any(axis=0)
+        starts = np.concatenate([[0], np.flatnonzero(fresh) + 1])
+        yield from _sized(piece[-1], starts, limit)
         # The last key may go on in the next piece; one document too many is enough to know that it has too many.
-        cut = int(np.searchsorted(keys, keys[-1]))
-        yield from _few(keys[:cut], documents[:cut], limit)
-        open_keys, open_documents = keys[cut:][: limit + 1], documents[cut:][: limit + 1]
-    yield from _few(open_keys, open_documents, limit)
+        left = piece[:, starts[-1] :][:, : limit + 1]
+    if left is not None:
+        yield from _sized(left[-1], np.array([0, left.shape[1]]), limit)
 
 
-def _few(keys: Numbers, documents: Numbers, limit: int) -> Iterator[Pairs]:
-    sizes = np.unique(keys, return_counts=True)[1]
-    few = sizes <= limit
-    starts = np.concatenate([[0], np.cumsum(sizes[few])])
-    yield from _closed(documents[np.repeat(few, sizes)], starts, np.zeros(0, bool), limit)
+def _sized(
+    documents: Numbers, starts: npt.NDArray[np.int64], limit: int
+) -> Iterator[tuple[Numbers, npt.NDArray[np.int64]]]:
+    sizes = np.diff(starts)
+    few = (sizes > 1) & (sizes <= limit)
+    if few.any():
+        kept = documents[: starts[-1]][np.repeat(few, sizes)]
+        yield kept, np.concatenate([[0], np.cumsum(sizes[few])])
 
 
 def _closed(

@@ -3,7 +3,8 @@
 Guarantees: every pair listed has the true Jaccard similarity given, at least the threshold; documents with the same
 words in the same order are listed whatever the bands (similarity 1); the result depends on the documents, the order
 of the sources and the settings, not on shards, workers or memory. Memory is the budget (`memory` in the step's
-settings, 128 MB unless given) with about 12 bytes a document; sorting and sets of shingles are on disk.
+settings, 128 MB unless given) with 11 bytes a document and 16 more for one that is compared; sorting and sets of
+shingles are on disk, the latter with 8 bytes a shingle, of crowded documents with at most 40.
 Does not: decide what is dropped, or find all pairs: one at the threshold is missed with a probability of at most 3%.
 
 How a pair is found: of documents with equal words only the first goes on, the others are paired with it
@@ -36,7 +37,7 @@ import pyarrow.parquet as pq
 
 from pretrial.corpus.documents import save_array
 from pretrial.corpus.near import spec
-from pretrial.corpus.near.candidates import band_keys, bucket_pairs, copies, rare_pairs
+from pretrial.corpus.near.candidates import band_keys, bucket_pairs, copies, holders, rare_pairs
 from pretrial.corpus.near.signatures import rows
 from pretrial.corpus.near.verify import Shingles
 from pretrial.corpus.sorting import Columns, Sorter
@@ -61,6 +62,7 @@ SCHEMA = pa.schema(
 _Ints = npt.NDArray[np.int64]
 _Flags = npt.NDArray[np.bool_]
 _ONE = np.uint64(1)
+_LEAST_PAIRS = 4096
 
 
 def find_near_duplicates(ctx: StepContext) -> Json:
@@ -78,7 +80,8 @@ def find_near_duplicates(ctx: StepContext) -> Json:
         `between`, a list of {sources, pairs}.
 
     Raises:
-        ValueError: when signatures were made with other settings or of another corpus.
+        ValueError: when signatures were made with other settings, of another corpus, or by another Unicode than the
+            running Python's.
     """
     search = _Search(ctx)
     shutil.rmtree(search.work, ignore_errors=True)
@@ -102,13 +105,12 @@ def find_near_duplicates(ctx: StepContext) -> Json:
     for index, (name, part) in enumerate(zip(search.names, np.split(numbers, search.starts[1:-1]), strict=True)):
         files[name] = f"{index}.npy"
         save_array(ctx.out / files[name], part)
-    crowd = np.flatnonzero(search.crowded)
-    source = search.source_of(crowd)
-    save_array(ctx.out / CROWDED, np.stack([source, crowd - search.starts[source]], axis=1).astype(np.int64))
-    sizes = np.bincount(numbers[numbers >= 0])
-    if len(crowd):
+    crowded = int(np.count_nonzero(search.crowded))
+    save_array(ctx.out / CROWDED, _crowded(search, crowded))
+    sizes = _sizes(numbers, int(numbers.max(initial=-1)) + 1)
+    if crowded:
         ctx.log(
-            f"{len(crowd):,} documents share much with more than {spec.LIMIT} others, as pages of one template do: "
+            f"{crowded:,} documents share much with more than {spec.LIMIT} others, as pages of one template do: "
             f"each was compared with {spec.LIMIT} of them and with those that share words which few of them have"
         )
     return {
@@ -122,9 +124,9 @@ def find_near_duplicates(ctx: StepContext) -> Json:
         "components": len(sizes),
         "in_components": int(sizes.sum()),
         "largest_component": int(sizes.max(initial=0)),
-        "crowded": len(crowd),
+        "crowded": crowded,
         "files": files,
-        "sources": _by_source(search, numbers),
+        "sources": _by_source(search, numbers, sizes),
         "between": [
             {"sources": [search.names[a], search.names[b]], "pairs": int(between[a, b])}
             for a, b in zip(*np.nonzero(between), strict=True)
@@ -133,7 +135,10 @@ def find_near_duplicates(ctx: StepContext) -> Json:
 
 
 class Components:
-    """Documents joined by pairs. A component is known by its first document, its root; 8 bytes a document."""
+    """Documents joined by pairs. A component is known by its first document, its root; 8 bytes a document.
+
+    Pairs in any order cost their number times about the logarithm of a chain's length.
+    """
 
     def __init__(self, documents: int) -> None:
         self._parent = np.arange(documents, dtype=np.int64)
@@ -152,23 +157,49 @@ class Components:
 
     def roots(self) -> _Ints:
         """First document of each document's component."""
-        return self._follow(np.arange(len(self._parent)))
+        for _ in self._flattened():
+            pass
+        return self._parent.copy()
 
     def numbers(self) -> _Ints:
-        """Number of each document's component, by first documents; -1 for documents in no pair."""
-        roots = self.roots()
-        many = np.bincount(roots, minlength=len(roots)) > 1
-        number = np.where(many, np.cumsum(many) - 1, -1)
-        return number[roots].astype(np.int64)
+        """Number of each document's component, by first documents; -1 for documents in no pair.
+
+        The last call: the numbers take the place of what was known. A byte a document is used beside them.
+        """
+        joined = np.zeros(len(self._parent), bool)
+        for start, part in self._flattened():
+            joined[part[part < np.arange(start, start + len(part))]] = True
+        numbers = self._parent
+        count = 0
+        for start in range(0, len(numbers), PIECE):
+            part = numbers[start : start + PIECE]
+            first = part == np.arange(start, start + len(part))
+            many = first & joined[start : start + PIECE]
+            roots = part[~first]
+            part[first] = -1
+            part[many] = np.arange(count, count := count + int(np.count_nonzero(many)))
+            # Roots come before what is joined with them, so they have their numbers by now.
+            part[~first] = numbers[roots]
+        return numbers
+
+    def _flattened(self) -> Iterator[tuple[int, _Ints]]:
+        """(first document, roots) of pieces in order; every pointer in them leads to a root at once."""
+        for start in range(0, len(self._parent), PIECE):
+            yield start, self._follow(np.arange(start, min(start + PIECE, len(self._parent))))
 
     def _follow(self, documents: _Ints) -> _Ints:
-        roots = self._parent[documents]
-        while True:
-            further = self._parent[roots]
-            if np.array_equal(further, roots):
-                self._parent[documents] = roots
-                return roots
-            roots = further
+        """Roots of documents, which are pointed at them."""
+        parent = self._parent
+        roots = parent[documents]
+        moving = np.flatnonzero(parent[roots] != roots)
+        while len(moving):
+            # Whatever lies on the way is pointed twice as far: a chain of n documents takes about log n turns.
+            here = roots[moving]
+            parent[here] = parent[parent[here]]
+            roots[moving] = here = parent[here]
+            moving = moving[parent[here] != here]
+        parent[documents] = roots
+        return roots
 
 
 def load_components(near: ArtefactLike, source: str) -> _Ints:
@@ -248,6 +279,8 @@ class _Search:
             facts = self.signed[name].facts
             if facts["config"] != ctx.config["signatures"]:
                 raise ValueError(f"the signatures of {name} were made with other settings")
+            if facts["config"]["unicode"] != (here := spec.versions()["unicode"]):
+                raise ValueError(f"the signatures of {name} follow Unicode {facts['config']['unicode']}, not {here}")
             if facts["corpus"] != self.corpora[name].content:
                 raise ValueError(f"the signatures of {name} are those of another corpus")
         self.empty = [self.signed[name].facts["empty"] for name in self.names]
@@ -325,12 +358,16 @@ class _Search:
         shingles = Shingles(
             self.corpora, self.crowded, self.settings.words, self.work / "crowd", lambda at: self._stop_if_asked()
         )
-        by_shingle = Sorter(self.work / "rare", 2, self.memory // 2)
+        by_shingle = Sorter(self.work / "rare", 2, self.memory // 4)
         for keys, documents in shingles.members(self.memory // 4):
             by_shingle.add(keys, documents)
             self._stop_if_asked()
         shingles.close()
-        yield from rare_pairs(by_shingle.sorted())
+        by_holders = Sorter(self.work / "holders", 3, self.memory // 4)
+        for piece in holders(by_shingle.sorted()):
+            by_holders.add(*piece)
+            self._stop_if_asked()
+        yield from rare_pairs(self._unless_stopped(by_holders.sorted()), max(self.memory // 512, _LEAST_PAIRS))
 
     def _rows(self, name: str, many: int) -> Iterator[tuple[Columns, _Ints, npt.NDArray[Any]]]:
         """(numbers, shingles, the array named) of all documents, so many at a time."""
@@ -340,6 +377,11 @@ class _Search:
             for shingles, values in zip(rows(signed, "shingles", many), rows(signed, name, many), strict=True):
                 yield np.arange(at, at + len(values), dtype=np.uint64), shingles, values
                 at += len(values)
+
+    def _unless_stopped(self, rows: Iterator[Columns]) -> Iterator[Columns]:
+        for piece in rows:
+            self._stop_if_asked()
+            yield piece
 
     def _stop_if_asked(self) -> None:
         if self.ctx.stop_requested():
@@ -392,25 +434,39 @@ def _starts(sizes: Sequence[int]) -> _Ints:
     return np.concatenate([[0], np.cumsum(np.array(sizes, np.int64))]).astype(np.int64)
 
 
-def _by_source(search: _Search, numbers: _Ints) -> dict[str, Json]:
-    members = np.flatnonzero(numbers >= 0)
-    component, source = numbers[members], search.source_of(members)
-    _, inverse, counts = np.unique(component * len(search.names) + source, return_inverse=True, return_counts=True)
-    mine = counts[inverse]
-    sizes = np.bincount(component) if len(component) else component
-    within = np.bincount(source[mine > 1], minlength=len(search.names))
-    across = np.bincount(source[sizes[component] > mine], minlength=len(search.names))
-    all_ = np.bincount(source, minlength=len(search.names))
-    return {
-        name: {
-            "documents": int(search.starts[index + 1] - search.starts[index]),
+def _crowded(search: _Search, many: int) -> _Ints:
+    """(source's index, row) of the crowded documents."""
+    rows = np.empty((many, 2), np.int64)
+    at = 0
+    for index, start in enumerate(search.starts[:-1]):
+        found = np.flatnonzero(search.crowded[start : search.starts[index + 1]])
+        rows[at : at + len(found)] = np.stack([np.full(len(found), index), found], axis=1)
+        at += len(found)
+    return rows
+
+
+def _sizes(numbers: _Ints, components: int) -> _Ints:
+    """How many of the documents are in each component."""
+    sizes = np.zeros(components, np.int64)
+    for start in range(0, len(numbers), PIECE):
+        part = numbers[start : start + PIECE]
+        np.add.at(sizes, part[part >= 0], 1)
+    return sizes
+
+
+def _by_source(search: _Search, numbers: _Ints, sizes: _Ints) -> dict[str, Json]:
+    found: dict[str, Json] = {}
+    for index, name in enumerate(search.names):
+        own = numbers[search.starts[index] : search.starts[index + 1]]
+        mine = _sizes(own, len(sizes))
+        found[name] = {
+            "documents": len(own),
             "empty": search.empty[index],
-            "in_components": int(all_[index]),
-            "within": int(within[index]),
-            "across": int(across[index]),
+            "in_components": int(mine.sum()),
+            "within": int(mine[mine > 1].sum()),
+            "across": int(mine[sizes > mine].sum()),
         }
-        for index, name in enumerate(search.names)
-    }
+    return found
 
 
 def _listed(near: ArtefactLike, first: Mapping[str, int]) -> Iterator[tuple[_Ints, _Ints, npt.NDArray[np.float64]]]:

@@ -13,7 +13,8 @@ Definition, version `spec.SHINGLES`:
 3. A shingle is a run of n words, joined by single spaces. A document of fewer words is one shingle, all its words; one
    without words has none, and is near to nothing.
 
-Which characters are letters follows the Unicode version of the running Python (`unicodedata.unidata_version`).
+Which characters are letters follows the Unicode version of the running Python; it is part of what identifies signatures
+(`spec.versions`).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -98,11 +99,17 @@ def common(first: Keys, second: Keys) -> int:
     return int(np.count_nonzero(both[1:] == both[:-1]))
 
 
-def jaccard(first: Keys, second: Keys) -> float:
-    """Shared shingles of two documents over all they have; 0 where neither has any (Broder 1997)."""
-    shared = common(first, second)
-    union = len(first) + len(second) - shared
-    return shared / union if union else 0.0
+def common_with_each(one: Keys, others: Sequence[Keys]) -> npt.NDArray[np.int64]:
+    """How many shingles one document shares with each of others: `common`, several times faster for many small ones."""
+    if len(others) == 1 or not len(one):
+        return np.array([common(one, other) for other in others], np.int64)
+    keys = np.concatenate(others)
+    place = np.searchsorted(one, keys)
+    # What is larger than all is compared with the first, which it is not.
+    place[place == len(one)] = 0
+    count = np.concatenate([[0], np.cumsum(one[place] == keys)])
+    shared: npt.NDArray[np.int64] = np.diff(count[np.cumsum([0, *map(len, others)])])
+    return shared
 
 
 class _Folding(dict[int, str]):

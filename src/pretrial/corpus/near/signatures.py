@@ -31,7 +31,7 @@ import pyarrow.parquet as pq
 
 from pretrial.corpus.near.engine import daft
 from pretrial.corpus.near.shingles import digest, normalise, windows
-from pretrial.corpus.near.spec import SEMANTICS, SHINGLES
+from pretrial.corpus.near.spec import SEMANTICS, SHINGLES, versions
 from pretrial.errors import Interrupted
 from pretrial.execute.context import ArtefactLike, Json, StepContext
 
@@ -75,10 +75,16 @@ def sign_shard(ctx: StepContext) -> Json:
 
     Returns:
         Facts: `documents`, `empty`, `shingles`.
+
+    Raises:
+        ValueError: when shingles of another version, or of other releases than those that run, were asked for.
     """
     config = ctx.config
     if config["shingles"] != SHINGLES:
         raise ValueError(f"shingles of version {config['shingles']} were asked for; these are version {SHINGLES}")
+    for name, version in versions().items():
+        if config[name] != version:
+            raise ValueError(f"signatures with {name} {config[name]} were asked for; here is {name} {version}")
     documents = empty = total = 0
     with pq.ParquetFile(ctx.inputs["corpus"].file(config["file"])) as file:
         count = file.metadata.num_rows

@@ -11,6 +11,8 @@ containment of documents", 1997), so a pair becomes a candidate with probability
 
 from __future__ import annotations
 
+import importlib.metadata
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -135,9 +137,24 @@ def choose(threshold: float, most_hashes: int = MOST_HASHES) -> tuple[int, int]:
     return best[2], best[3]
 
 
+def versions() -> dict[str, str]:
+    """Releases whose answers are passed on: another one, other signatures.
+
+    Which characters make words follows the Unicode of the running Python. Daft parts what it is given at spaces only,
+    but draws the hash functions.
+    """
+    try:
+        daft = importlib.metadata.version("daft")
+    except importlib.metadata.PackageNotFoundError:
+        # Planning goes on without it; the step says what to install.
+        daft = "none"
+    return {"unicode": unicodedata.unidata_version, "daft": daft}
+
+
 def signature_config(chosen: Settings) -> dict[str, Any]:
     """Configuration of a source's "near-signatures" step: what acts on signatures, and not the threshold."""
     return {
+        **versions(),
         "shingles": SHINGLES,
         "words": chosen.words,
         "hashes": chosen.hashes,

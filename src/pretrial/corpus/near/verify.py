@@ -10,6 +10,7 @@ The sets wait on disk while pairs are compared: 8 bytes a distinct shingle.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -17,11 +18,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
 
-from pretrial.corpus.near.shingles import Keys, common, normalise, shingle_keys
+from pretrial.corpus.near.shingles import Keys, common_with_each, normalise, shingle_keys
 from pretrial.corpus.near.signatures import batches
 from pretrial.execute.context import ArtefactLike
 
 _PAIR_BYTES = 200
+_AT_ONCE = 65_536
 
 
 class Shingles:
@@ -95,18 +97,27 @@ class Shingles:
                 yield start, end
 
     def _compared(self, a: npt.NDArray[np.int64], b: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-        sets = {int(one): self._read(int(one)) for one in np.unique(np.concatenate([a, b]))}
-        found = np.empty(len(a), np.float64)
-        for place, (x, y) in enumerate(zip(a.tolist(), b.tolist(), strict=True)):
-            first, second = sets[x], sets[y]
-            shared = common(first, second)
-            found[place] = shared / (len(first) + len(second) - shared)
-        return found
+        sets = self._read(np.unique(np.concatenate([a, b])))
+        first, second = (self._ends[side + 1] - self._ends[side] for side in (a, b))
+        shared = np.empty(len(a), np.int64)
+        # Pairs with the same first document, about so many shingles of the others at once.
+        turn = np.cumsum(second) // _AT_ONCE
+        edges = np.flatnonzero((a[1:] != a[:-1]) | (turn[1:] != turn[:-1])) + 1
+        for start, end in itertools.pairwise([0, *edges.tolist(), len(a)]):
+            shared[start:end] = common_with_each(sets[int(a[start])], [sets[one] for one in b[start:end].tolist()])
+        similarities: npt.NDArray[np.float64] = shared / (first + second - shared)
+        return similarities
 
-    def _read(self, index: int) -> Keys:
-        start, end = int(self._ends[index]), int(self._ends[index + 1])
-        self._file.seek(8 * start)
-        return np.fromfile(self._file, np.uint64, end - start)
+    def _read(self, documents: npt.NDArray[np.int64]) -> dict[int, Keys]:
+        """The set of each document; what lies together in the file is read at once."""
+        sets: dict[int, Keys] = {}
+        for run in np.split(documents, np.flatnonzero(np.diff(documents) > 1) + 1):
+            ends = self._ends[run[0] : run[-1] + 2].tolist()
+            self._file.seek(8 * ends[0])
+            keys = np.fromfile(self._file, np.uint64, ends[-1] - ends[0])
+            for one, (start, end) in enumerate(itertools.pairwise(ends), int(run[0])):
+                sets[one] = keys[start - ends[0] : end - ends[0]]
+        return sets
 
 
 def _texts(

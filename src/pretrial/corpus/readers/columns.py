@@ -7,10 +7,14 @@ Does not: import Arrow before a schema is there to look at.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pretrial.errors import RequestError
+
+# Columns that an error names, and how like a name must be to be suggested: an unrelated one would be an order.
+_SHOWN = 40
+_LIKE = 0.75
 
 Columns = Mapping[str, str]
 """Column by the name of the field; dots go into nested records (`meta.license`)."""
@@ -26,6 +30,14 @@ def value_at(fields: Mapping[str, Any], column: str) -> Any:
             return None
         value = value[part]
     return value
+
+
+def take_out(fields: dict[str, Any], column: str) -> None:
+    """Remove what `value_at` finds; what lies beside it in a nested record stays."""
+    *path, last = (column,) if column in fields else column.split(".")
+    for part in path:
+        fields = fields[part]
+    fields.pop(last, None)
 
 
 def renamed(fields: dict[str, Any], columns: Columns | None) -> dict[str, Any]:
@@ -62,16 +74,27 @@ def check_columns(name: str, schema: Any, text: str, columns: Columns | None) ->
     Raises:
         RequestError: when it has not; it names those there are.
     """
-    missing = [] if text in schema.names else [("text: {}", text)]
-    missing += [
-        (f"fields: {{{{{field}: {{}}}}}}", of) for field, of in (columns or {}).items() if not has_column(schema, of)
-    ]
-    for said, column in missing:
-        near = difflib.get_close_matches(column, schema.names if column == text else _names(schema), 1)
+    asked = {text: "text"} | {column: f"the field {field!r}" for field, column in (columns or {}).items()}
+    for column, wanted in asked.items():
+        if has_column(schema, column):
+            continue
+        there = _names(schema)
+        more = f" and {len(there) - _SHOWN} more" if len(there) > _SHOWN else ""
+        near = _nearest(column, there)
         raise RequestError(
-            f"{name} has no column {column!r}",
-            remedy=f"Say {said.format(near[0])}" if near else f"Its columns: {', '.join(schema.names)}.",
+            f"{name} has no column {column!r}, which is to be {wanted}",
+            remedy=(f"Did you mean {near}? " if near else "") + f"Its columns: {', '.join(there[:_SHOWN])}{more}.",
         )
+
+
+def _nearest(column: str, there: Sequence[str]) -> str | None:
+    """The column whose own name, apart from the record that it lies in, is like a wrong one's; `None` where none is."""
+    record, _, own = column.rpartition(".")
+    for among in ([name for name in there if name.rpartition(".")[0] == record], there):
+        names = {name.rpartition(".")[2]: name for name in reversed(among)}
+        if near := difflib.get_close_matches(own, names, 1, _LIKE):
+            return names[near[0]]
+    return None
 
 
 def _names(schema: Any) -> list[str]:

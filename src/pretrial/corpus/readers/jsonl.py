@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from pretrial.corpus.readers.columns import Columns, renamed
+from pretrial.corpus.readers.columns import Columns, renamed, take_out, value_at
 from pretrial.corpus.readers.packed import unpacked
 from pretrial.corpus.readers.record import EXCERPT, Item, Record, Reject, excerpt, too_deep
 from pretrial.corpus.readers.safety import Fault, Limits
@@ -217,12 +217,14 @@ def from_fields(
 ) -> Item:
     """A record from a map of fields: the text and the name leave it. Shared by all readers of records.
 
+    The columns of both may have dots, which go into nested records.
     A list of comments in place of the text gives the thread's text, of at most `most` bytes, and stays as the field
     `events`.
     """
-    if fields.get(text) is None:
-        return Reject("no-text", where, excerpt(_beginning(fields)))
-    value = fields.pop(text)
+    value = value_at(fields, text)
+    if value is None:
+        return Reject("no-text", where, excerpt(_beginning(fields)), tuple(fields))
+    take_out(fields, text)
     try:
         said = thread_text(value, fields, most) if isinstance(value, list) else ""
     except Fault as fault:
@@ -234,10 +236,10 @@ def from_fields(
         return Reject("text-not-a-string", where, excerpt(str(value)))
     if not value.strip():
         return Reject("empty-text", where, excerpt(value))
-    named = fields.get(id) if id else None
+    named = value_at(fields, id) if id else None
     fields = renamed(fields, columns)
     if isinstance(named, bool) or not isinstance(named, str | int) or named == "":
         return Record(None, value, where, fields)
     if id not in (columns or ()):
-        fields.pop(id or "", None)
+        take_out(fields, id or "")
     return Record(str(named), value, where, fields)

@@ -4,7 +4,7 @@ Guarantees: one record or one reject a row; rows are read in batches and made on
 memory, also where one long value is stored once for many rows; a broken row group is
 one reject (from the row at which it breaks), as is one that unpacks to far more than it should and a file without a
 readable footer, and the other groups stay; a file whose bytes are not those planned for fails the step.
-Does not: read nested text columns, or join files.
+Does not: read texts in lists, but of comments, or join files.
 """
 
 from __future__ import annotations

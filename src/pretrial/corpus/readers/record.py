@@ -22,11 +22,15 @@ class Record:
 
 @dataclass(frozen=True)
 class Reject:
-    """Something that should have been a record and is not: counted, kept aside, reported."""
+    """Something that should have been a record and is not: counted, kept aside, reported.
+
+    One without a text says which fields it has instead.
+    """
 
     reason: str
     where: str
     excerpt: str
+    fields: tuple[str, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 Guarantees: binary, empty, lock and licence files and, unless they are asked for, generated ones are skipped, with what
 marks them; text is the file's own bytes without a byte-order mark.
-Does not: follow links (the plan lists regular files only), or detect languages from content.
+Does not: follow links (the plan lists them as skipped), or detect languages from content.
 """
 
 from __future__ import annotations

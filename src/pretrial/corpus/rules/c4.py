@@ -53,6 +53,7 @@ class C4Lines:
 
     name: ClassVar[str] = "c4-lines"
     version: ClassVar[int] = 2
+    edits: ClassVar[bool] = True
 
     terminal: bool = True
     min_words: int = 3

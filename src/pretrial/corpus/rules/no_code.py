@@ -222,6 +222,7 @@ class NoCode:
 
     name: ClassVar[str] = "no-code"
     version: ClassVar[int] = 1
+    edits: ClassVar[bool] = True
 
     def __call__(self, text: str, fields: Mapping[str, Any]) -> Result:
         return no_code(text)

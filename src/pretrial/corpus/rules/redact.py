@@ -79,6 +79,7 @@ class Redact:
 
     name: ClassVar[str] = "redact"
     version: ClassVar[int] = 2
+    edits: ClassVar[bool] = True
 
     kinds: tuple[str, ...] = ("email", "ip", "key")
     email: str = "<EMAIL>"

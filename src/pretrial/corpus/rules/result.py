@@ -38,7 +38,8 @@ class Rule(Protocol):
 
     Calling it is pure: the result follows from the text, the document's fields and the thresholds. `version` is raised
     whenever the result changes for some document. A rule that passes on what a library says names it in `libraries`
-    (a class variable; "python" for the language's own parser): its version bears identity, too.
+    (a class variable; "python" for the language's own parser): its version bears identity, too. A rule that may give
+    another text than it got says so with the class variable `edits`; transforms need not.
     """
 
     name: ClassVar[str]

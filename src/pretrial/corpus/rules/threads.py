@@ -48,6 +48,7 @@ class StackComments:
 
     name: ClassVar[str] = "stack-v2-comments"
     version: ClassVar[int] = 1
+    edits: ClassVar[bool] = True
 
     most_lines: int = 100
     last_lines: int = 20

@@ -78,6 +78,7 @@ class CodeOut:
 
     name: ClassVar[str] = "code-out"
     version: ClassVar[int] = 1
+    edits: ClassVar[bool] = True
     model: ClassVar[Model] = FITTED
 
     evidence: float = 3.0
