@@ -496,9 +496,9 @@ class SourceForm(Form):
     group: Text | None = Field(
         None,
         description="What keeps documents together when some are held out: `document` (each by itself), "
-        "`package` (for what is read from Python packages and archives), `repository`, or a field of the records, "
-        "such as `book`. Default: that of the ready definition, else document. A source made `from` another has its "
-        "groups.",
+        "`package` (for what is read from Python packages and archives), `repository` and `directory` (for files), or "
+        "a field of the records, such as `book`. Default: that of the ready definition, else document. A source made "
+        "`from` another has its groups.",
         examples=["package"],
     )
     license: Text | None = Field(
@@ -509,7 +509,8 @@ class SourceForm(Form):
     keep: Annotated[dict[Text, Kept] | None, BeforeValidator(_keeps)] = Field(
         None,
         description="Only documents whose field has one of these values, or lies in this range; for a field of the "
-        "records, or a measure of the text (below). What has no such field or measure is left out.",
+        "records, or a measure of the text (below). What has no such field or measure is left out. Fields are asked "
+        "before the rules and counted by value; measures after them, and what these leave out is listed.",
         examples=["{language: [python, go], comment-share: 10%..80%}"],
     )
     split: Text | None = Field(
