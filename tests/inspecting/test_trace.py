@@ -225,11 +225,14 @@ def test_before_anything_was_tokenised_the_run_is_named(place: Seen) -> None:
 
 
 def test_what_edits_texts_is_said_with_whether_it_did(corpora: Corpora) -> None:
-    found = {}
-    for token in range(0, 38_400, CONTEXT):
+    wanted = {("web", None), ("code", None), ("tiny", True)}
+    found: dict[tuple[str, bool | None], Any] = {}
+    for token in random.Random(1).sample(range(0, 38_400, CONTEXT), 38_400 // CONTEXT):
         said = corpora.trace("trunk", token, seed=1)
         found.setdefault((said["source"], said["changed"]), said)
-    assert set(found) == {("web", None), ("code", None), ("tiny", True)}
+        if found.keys() >= wanted:
+            break
+    assert set(found) == wanted
     assert [found[key]["edited"] for key in (("web", None), ("code", None))] == [[], []]
     assert found["tiny", True]["edited"] == [{"source": "bare", "step": "strip-comments"}]
     assert "  edited by: strip-comments; the text differs from that of code\n" in printed(found["tiny", True])
