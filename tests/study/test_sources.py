@@ -190,6 +190,13 @@ def test_of_several_split_sources_the_longest_name_has_the_part(make: Make) -> N
     assert study.sources["a//x"].parent == "a/"
 
 
+def test_a_split_whose_parts_nobody_names_is_warned_of(make: Make) -> None:
+    text = {"read": {"jsonl": "x"}, "split": "nofield"}
+    (said,) = (one for one in make({"a": text}, {"m": {"a": "100%"}}).warnings if "split" in one)
+    assert said == "the source 'a' is split by nofield, and no part of it is named, as a/VALUE"
+    assert not [one for one in make({"a": text}, {"m": {"a/x": "100%"}}).warnings if "split" in one]
+
+
 def test_derived_sources_that_nothing_uses_are_not_made(make: Make) -> None:
     derived = {"from": "web", "filter": ["stack-v2"]}
     study = make({"web": CODE, "idle": derived, "way": derived, "end": {"from": "way"}}, {"m": {"end": "100%"}})

@@ -282,6 +282,10 @@ def _warnings(
         elif name in unseen and name not in domains:
             below = [other for other in sources if sources[other].parent == name]
             said.append(f"the source {name!r} is no transfer domain itself, since {join(below)} is made from it")
+    named = {source.parent for source in sources.values() if source.is_part}
+    for name, written in form.sources.items():
+        if written.split is not None and name not in named:
+            said.append(f"the source {name!r} is split by {written.split}, and no part of it is named, as {name}/VALUE")
     if domains and not {"transfer", "cloze"} & set(form.evaluate.tasks):
         said.append(f"the source {domains[0]!r} is in no mixture, and transfer is not evaluated")
     if len(variants) == 1:
