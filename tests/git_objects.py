@@ -10,6 +10,8 @@ from typing import Any
 from dulwich import objects
 from dulwich.repo import Repo
 
+PERSON = b"A Person <a@example.org>"
+
 
 def make(folder: Path, *, bare: bool = False, **options: Any) -> Any:
     """A repository without a commit, on branch `main`."""
@@ -39,3 +41,16 @@ def tree(repo: Any, files: Mapping[str, Any]) -> objects.ObjectID:
         made.add(os.fsencode(name), 0o040000, tree(repo, inside))
     repo.object_store.add_object(made)
     return made.id
+
+
+def commit(repo: Any, files: Mapping[str, Any] | bytes, *, branch: str = "main") -> str:
+    """A commit of a tree, or of files, on a branch."""
+    made = objects.Commit()
+    made.tree = files if isinstance(files, bytes) else tree(repo, files)
+    made.author = made.committer = PERSON
+    made.author_time = made.commit_time = 1_700_000_000
+    made.author_timezone = made.commit_timezone = 0
+    made.message = b"Message\n"
+    repo.object_store.add_object(made)
+    repo.refs[f"refs/heads/{branch}".encode()] = made.id
+    return made.id.decode()

@@ -9,24 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dulwich import objects
 
-from git_objects import make, tree
+from git_objects import commit, make
 from pretrial.corpus import places, spec
 from pretrial.corpus.places import FAULTS, Place, found
 from pretrial.errors import RequestError
 
 
 def repository(path: Path, files: dict[str, bytes]) -> Path:
-    repo = make(path)
-    commit = objects.Commit()
-    commit.tree = tree(repo, files)
-    commit.author = commit.committer = b"A Person <a@example.org>"
-    commit.author_time = commit.commit_time = 1_700_000_000
-    commit.author_timezone = commit.commit_timezone = 0
-    commit.message = b"Begin\n"
-    repo.object_store.add_object(commit)
-    repo.refs[b"refs/heads/main"] = commit.id
+    commit(make(path), files)
     return path
 
 

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dulwich import objects
 
-from git_objects import make, tree
+from git_objects import commit, make
 from pretrial.errors import RequestError
 from pretrial.plan.graph import Graph
 
@@ -35,15 +34,7 @@ def test_a_source_that_is_one_group_is_refused_before_it_is_read(
         return plan(sources=sources | {name: {"read": said, "group": group}})
 
     def repository(name: str) -> Path:
-        repo = make(tmp_path / name)
-        commit = objects.Commit()
-        commit.tree = tree(repo, {"a.py": b"a = 1\n"})
-        commit.author = commit.committer = b"A Person <a@example.org>"
-        commit.author_time = commit.commit_time = 1_700_000_000
-        commit.author_timezone = commit.commit_timezone = 0
-        commit.message = b"Begin\n"
-        repo.object_store.add_object(commit)
-        repo.refs[b"refs/heads/main"] = commit.id
+        commit(make(tmp_path / name), {"a.py": b"a = 1\n"})
         return tmp_path / name
 
     one = repository("repos/one")

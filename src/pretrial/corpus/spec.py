@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 SEMANTICS = {"snapshot": 2, "corpus": 5, "corpus-shard": 5, "corpus-split": 1, "select": 4}
 """Versions of the steps. Snapshot 2 and corpus 4: what readers skip and would have been a document is listed, also what
 `cap-group` leaves out of a tree; limits of commits and notebooks, and whether generated files stay, are in the recipe;
-a dump's site may be its folder's name."""
+a dump's site may be its folder's name. Corpus 5: bombs that are no archives, and links and special files in trees, are
+kept aside or listed; counts of a field's values are complete. Select 4: benchmark items in edited texts; copies among
+derived texts are told after all else."""
 TREE = 4
 """Version of how trees of files are read; only the configuration of sources that read them holds it. 2: what a file
 belongs to is counted from the tree's own root. 3: licence files are looked at. 4: what `cap-group` leaves out is

@@ -143,9 +143,9 @@ class _Builder:
         sources = self.study.sources
         read = [name for name, source in sources.items() if source.parent is None]
         found = {"near": self._search("near-duplicates", read, chosen)}
-        trained = self.study.tokenizer.train
+        learned = self.study.tokenizer.train
         # The tokenizer must not see held-out text either.
-        used = {*self.study.trained_sources, *self.study.transfer_sources, *(trained.shares if trained else ())}
+        used = {*self.study.trained_sources, *self.study.transfer_sources, *(learned.shares if learned else ())}
         edited = [name for name in sources if name in used and self._edited(name)]
         if edited:
             # Texts that became alike: what is held out must not train in another state. Two searches, so that another

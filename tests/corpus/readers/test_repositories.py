@@ -13,7 +13,7 @@ import subprocess
 import sys
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from dulwich.object_format import SHA1
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from git_objects import blob, make, tree
+from git_objects import PERSON, blob, commit, make, tree
 from pretrial.corpus.readers import repositories
 from pretrial.corpus.readers.record import Blob, Reject, Skip
 from pretrial.corpus.readers.repositories import DamagedRepository, UnsafeRepository, read_repository, resolve_revision
@@ -33,7 +33,6 @@ from pretrial.corpus.readers.safety import Limits
 from pretrial.errors import RequestError
 
 Files = dict[str, bytes]
-PERSON = b"A Person <a@example.org>"
 TREE: Files = {
     "README.md": b"# About\n",
     "src/a.py": b"x = 1\r\ny = 2\r\n",
@@ -49,19 +48,6 @@ def raw_tree(repo: Any, *entries: tuple[bytes, bytes, bytes]) -> objects.ObjectI
     made = objects.ShaFile.from_raw_string(2, data)
     repo.object_store.add_object(made)
     return made.id
-
-
-def commit(repo: Any, files: Mapping[str, Any] | bytes, *, branch: str = "main") -> str:
-    """A commit of a tree on a branch."""
-    made = objects.Commit()
-    made.tree = files if isinstance(files, bytes) else tree(repo, files)
-    made.author = made.committer = PERSON
-    made.author_time = made.commit_time = 1_700_000_000
-    made.author_timezone = made.commit_timezone = 0
-    made.message = b"Message\n"
-    repo.object_store.add_object(made)
-    repo.refs[f"refs/heads/{branch}".encode()] = made.id
-    return made.id.decode()
 
 
 def pack_up(repo: Any, *, deltas: bool) -> None:
