@@ -205,3 +205,9 @@ def test_a_good_archive_without_files_of_a_language_is_not_called_broken(tmp_pat
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as file:
         file.writestr("a.py", "\n")
     assert "could not be used" not in remedy(read, "archives", "x.zip")
+
+
+def test_empty_files_are_called_empty(tmp_path: Path, read: Any) -> None:
+    for name in "ab":
+        (tmp_path / f"{name}.jsonl").write_text("")
+    assert remedy(read, "jsonl", "*.jsonl") == "All that was found is empty: name other files, or leave the source out."

@@ -72,6 +72,8 @@ def way_out(facts: Json, config: Mapping[str, Any], shards: Sequence[ArtefactLik
     for reason, _ in sorted(facts["skipped"].items(), key=lambda item: -item[1]):
         if one := _example(shards, READ, reason):
             return f"The reader skipped what it found.{one}"
+    if set(facts["skipped"]) == {"empty"}:
+        return "All that was found is empty: name other files, or leave the source out."
     return "Nothing was found that this reader takes: look at the path, the languages and the kind of reading."
 
 
