@@ -603,6 +603,8 @@ def ready(read: ReadLike, *, where: str | None = None) -> Definition | None:
             where=where,
             remedy="Say `as: the-stack-dedup` where it is laid out so; else keep: {language: [python]}",
         )
+    if not _is_folder(read):
+        catalogue.check_text(name, where=where)
     return None
 
 

@@ -7,9 +7,11 @@ import sys
 
 import pytest
 
-from pretrial.corpus.readers.catalogue import DEFINITIONS, definition, names
+from pretrial.corpus import spec
+from pretrial.corpus.readers.catalogue import DEFINITIONS, check_text, definition, names
 from pretrial.corpus.readers.threads import RENDERERS
 from pretrial.errors import RequestError
+from pretrial.study.schema import Read, Source
 
 
 def test_every_definition_is_whole() -> None:
@@ -85,6 +87,14 @@ def test_the_stack_v2_says_that_it_holds_no_text_and_what_it_needs(name: str) ->
     for needed in ("https://huggingface.co/datasets/bigcode/the-stack-v2", "datasets@softwareheritage.org", "smol-ids"):
         assert needed in remedy
     assert "s3://softwareheritage/content/" in remedy
+
+
+def test_the_stack_v2_by_its_id_says_the_same_before_anything_is_fetched() -> None:
+    read = Read("hub", "bigcode/the-stack-v2", {"revision": "a" * 40})
+    with pytest.raises(RequestError, match="bigcode/the-stack-v2 holds identifiers of Software Heritage") as refused:
+        spec.source_config(Source(read), where="study.yaml:7")
+    assert "s3://softwareheritage/content/" in str(refused.value.remedy)
+    check_text("bigcode/the-stack-dedup")
 
 
 WRONG = {

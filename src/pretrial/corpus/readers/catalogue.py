@@ -269,6 +269,17 @@ def named(one: Definition) -> str:
     return f"{one.name.rstrip('/')}/{one.parts.upper().replace(' ', '-')}" if one.parts else one.name
 
 
+def check_text(hub: str, *, where: str | None = None) -> None:
+    """That a dataset of the hub is not known to hold no text.
+
+    Raises:
+        RequestError: with what it holds and what it needs.
+    """
+    for one in DEFINITIONS:
+        if one.hub == hub and one.unusable:
+            raise RequestError(f"{hub} {one.unusable}", where=where, remedy=one.remedy.format(page=one.page))
+
+
 def definition(name: str, languages: Sequence[str] = (), *, where: str | None = None) -> Definition:
     """The definition of a name, its part or languages filled in.
 
@@ -291,8 +302,7 @@ def definition(name: str, languages: Sequence[str] = (), *, where: str | None = 
             where=where,
             remedy=f"Did you mean {near[0]}?" if near else f"There are: {', '.join(names())}.",
         )
-    if found.unusable:
-        raise RequestError(f"{found.hub} {found.unusable}", where=where, remedy=found.remedy.format(page=found.page))
+    check_text(found.hub, where=where)
     if languages:
         return _of_languages(found, name, languages, where)
     if bool(part) != bool(found.parts) or (part and not _PART.fullmatch(part)):
